@@ -1,0 +1,51 @@
+# Two commands are all a newcomer needs: `make demo` and `make test`. Each does its own set-up.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+
+.PHONY: help setup demo lint format test check bench fuzz lock clean
+
+help:            ## what can be made here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+setup: $(STAMP)  ## prepare .venv from the lock file (nothing to do when that is done)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Postroad needs Python 3.11 or later; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up .venv (a minute or so, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: setup      ## a whole mail world on localhost: send one message and watch it travel
+	@$(BIN)/postroad demo $(DEMO_ARGS)
+
+format: setup    ## put the code in the house's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lint: setup      ## format, lint, types, the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup      ## every suite that can run here, on both stores; says what it skipped and why
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: lint test ## what must be green before a change lands
+
+bench: setup     ## our figures beside Postfix's, in one run, on a journaled file system (needs root)
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+fuzz: setup      ## each fuzz target for FUZZ_SECONDS (default 60)
+	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
+
+lock:            ## write requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --group dev --extra postgres --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
+
+clean:           ## remove what make made
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

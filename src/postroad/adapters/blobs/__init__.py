@@ -1,0 +1,1 @@
+"""Message content at rest: segment files, and later object stores."""

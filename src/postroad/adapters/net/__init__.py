@@ -1,0 +1,1 @@
+"""Sockets and TLS: one driver for every machine, client and server."""

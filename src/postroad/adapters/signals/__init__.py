@@ -1,0 +1,1 @@
+"""Wake-ups between parts of a node, and later between nodes."""

@@ -1,0 +1,1 @@
+"""SQL behind the store port: transaction functions, repositories, schema; engines in packages of their own."""

@@ -1,0 +1,1 @@
+"""The PostgreSQL engine: the same doors on a pool of connections."""

@@ -1,0 +1,1 @@
+"""The repositories, written once for both engines: rows to records and back."""

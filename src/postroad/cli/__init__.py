@@ -1,0 +1,1 @@
+"""The command line: `postroad NOUN VERB`, one module per command."""

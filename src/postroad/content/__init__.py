@@ -1,0 +1,1 @@
+"""What messages say: templates, links, replies, bounce classes and their explanations, Sieve. Pure."""

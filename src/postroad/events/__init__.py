@@ -1,0 +1,1 @@
+"""What can happen to mail, and its recording as rows in the caller's transaction."""

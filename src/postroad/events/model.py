@@ -1,0 +1,34 @@
+"""What can happen to mail: the kinds of event and which of them end a delivery."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from postroad.ports.store import DeliveryState
+
+
+class EventKind(StrEnum):
+    """Each is one row; its detail's keys stand beside it."""
+
+    RECEIVED = "received"  # message: client, helo, protocol, size, recipients
+    QUEUED = "queued"  # delivery: dest, and orig and via where an alias or forward changed the recipient
+    DEFERRED = "deferred"  # delivery: reply, host, attempt, next
+    DELIVERED = "delivered"  # delivery: mailbox, or host and reply
+    BOUNCED = "bounced"  # delivery: reply, host, cause
+    EXPIRED = "expired"  # delivery: reply of the last try
+    CANCELLED = "cancelled"  # delivery: by
+    HELD = "held"  # delivery: why
+    RELEASED = "released"  # delivery: by
+    RETRY_ASKED = "retry-asked"  # delivery: by
+    REPORT_SENT = "report-sent"  # delivery: report (message id of the DSN), to
+    REPORT_WITHHELD = "report-withheld"  # delivery: why no DSN was sent (null reverse-path, a stranger)
+    REPEAT = "repeat"  # message: the client sent it again because it never saw our 250
+    ADMIN = "admin"  # nothing of the mail: action, by, what
+
+
+FINAL_KIND = {
+    DeliveryState.DELIVERED: EventKind.DELIVERED,
+    DeliveryState.BOUNCED: EventKind.BOUNCED,
+    DeliveryState.EXPIRED: EventKind.EXPIRED,
+    DeliveryState.CANCELLED: EventKind.CANCELLED,
+}

@@ -1,0 +1,1 @@
+"""Acceptance: from bytes to "ours". The spool, the policy pipeline and the one transaction."""

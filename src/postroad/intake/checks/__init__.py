@@ -1,0 +1,1 @@
+"""The steps of the acceptance policy, one per file."""

@@ -1,0 +1,1 @@
+"""Receiver tempers, one per file."""

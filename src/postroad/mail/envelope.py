@@ -1,0 +1,64 @@
+"""The envelope: who a message is from and for, how it came, and facts of its content (RFC 5321 §2.3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntFlag
+
+from postroad.mail.address import ReversePath
+
+
+class BodyFlag(IntFlag):
+    """Facts about the content, computed once at acceptance so that a sender need not scan again."""
+
+    NONE = 0
+    DOT_LINES = 1  # some line begins with a dot: sending needs dot-stuffing
+    EIGHT_BIT = 2  # some octet is above 127
+    NUL = 4  # some octet is zero
+    LONG_LINES = 8  # some line is longer than 998 octets (RFC 5322 §2.1.1)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsInfo:
+    """What a TLS handshake agreed on."""
+
+    version: str  # "TLSv1.3"
+    cipher: str  # "TLS_AES_256_GCM_SHA384"
+    server_name: str = ""  # SNI
+    verified: bool = False  # the peer's certificate was checked and fits its name
+    peer_subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How and from whom a message came."""
+
+    service: str  # listener: mx, submission, submissions, lmtp; or local (sendmail, bounce, api)
+    connection: str  # the id that the log knows this connection by
+    client: str = ""  # IP address of the peer, empty for local
+    client_port: int = 0
+    helo: str = ""
+    account: str = ""  # address of the authenticated submitter
+    esmtp: bool = True
+    tls: TlsInfo | None = None
+
+    @property
+    def protocol(self) -> str:
+        """The `with` word of Received (RFC 3848)."""
+        if self.service == "local":
+            return "local"
+        base = "LMTP" if self.service == "lmtp" else "ESMTP" if self.esmtp else "SMTP"
+        if base == "SMTP":
+            return base
+        return base + ("S" if self.tls else "") + ("A" if self.account else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One accepted transaction's envelope."""
+
+    reverse_path: ReversePath
+    recipients: tuple[str, ...]
+    origin: Origin
+    received: datetime

@@ -1,0 +1,1 @@
+"""Logs and metrics: context ids from connection to attempt, counters, the Prometheus page."""

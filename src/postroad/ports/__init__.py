@@ -1,0 +1,1 @@
+"""The doors: interfaces and plain records by which services reach the outside. No behaviour."""

@@ -1,0 +1,54 @@
+"""Typed ids, their text form, and where new ones come from.
+
+An id is a positive integer below 2**63 that grows with time: 42 bits of milliseconds, 9 of node, 12 of sequence.
+People see it as 13 characters of Crockford's base 32, lower case, which sort as the numbers do.
+"""
+
+from __future__ import annotations
+
+from typing import NewType, Protocol
+
+MessageId = NewType("MessageId", int)
+DeliveryId = NewType("DeliveryId", int)
+AttemptId = NewType("AttemptId", int)
+EventId = NewType("EventId", int)
+BlobId = NewType("BlobId", int)
+AccountId = NewType("AccountId", int)
+DomainId = NewType("DomainId", int)
+MailboxId = NewType("MailboxId", int)
+NodeId = NewType("NodeId", int)
+Uid = NewType("Uid", int)
+ModSeq = NewType("ModSeq", int)
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES = {character: value for value, character in enumerate(_ALPHABET)} | {"i": 1, "l": 1, "o": 0}
+_LENGTH = 13
+
+
+class IdSource(Protocol):
+    """Where new ids come from; safe to call from any thread."""
+
+    def new(self) -> int:
+        """An id that no other call, here or on another node, has returned."""
+
+
+def id_text(number: int) -> str:
+    """The 13 characters that people see."""
+    characters = []
+    for _ in range(_LENGTH):
+        number, digit = divmod(number, 32)
+        characters.append(_ALPHABET[digit])
+    return "".join(reversed(characters))
+
+
+def parse_id(text: str) -> int | None:
+    """The number behind `text`, or None when it is not an id."""
+    if len(text) != _LENGTH:
+        return None
+    number = 0
+    for character in text.lower():
+        value = _VALUES.get(character)
+        if value is None:
+            return None
+        number = number * 32 + value
+    return number if number < 1 << 63 else None

@@ -1,0 +1,109 @@
+"""The network port: how a machine and a session are coupled to a connection, and how a connection is made.
+
+The driver (adapters.net.driver) owns the socket. It feeds the machine, hands each event to `Session.answer`, and
+flushes once for a group. A session that must wait returns an awaitable; nothing is read from the peer meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from postroad.mail.envelope import TlsInfo
+from postroad.proto.wire import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An IP address and port, or a Unix socket path in `host` with port 0."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        if not self.port:
+            return f"unix:{self.host}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """What we ask of a TLS handshake as a client. Opportunistic: `verify` is False and old versions are taken."""
+
+    server_name: str
+    verify: bool = False
+
+
+class Connection(Protocol):
+    """One connection, as its session sees it. All methods are called on the loop's thread."""
+
+    @property
+    def peer(self) -> Endpoint: ...
+
+    @property
+    def local(self) -> Endpoint: ...
+
+    @property
+    def tls(self) -> TlsInfo | None: ...
+
+    def wake(self) -> None:
+        """The machine was given something from outside an `answer` call: run it, send what it has."""
+
+    def start_tls(self, client: ClientTls | None = None) -> None:
+        """After what is queued has been sent, begin a handshake: as server with the listener's certificate, or as
+        client. Plaintext already received is dropped. Then the machine's `tls_established(info)` is called, then
+        `Session.secured(info)`; a failed handshake ends the connection."""
+
+    def send(self, data: bytes) -> None:
+        """Write bytes of the machine's `data_to_send` early, for long answers given in pieces."""
+
+    async def drained(self) -> None:
+        """Wait until the peer has read enough. Raises ConnectionResetError when the peer has gone."""
+
+    @property
+    def closing(self) -> bool:
+        """True once either side began to end the connection."""
+
+    def close(self) -> None:
+        """Send what is queued, then close."""
+
+    def abort(self) -> None:
+        """Close now."""
+
+
+class Session(Protocol):
+    """A protocol front end, or a client's conversation."""
+
+    def connected(self, connection: Connection) -> Awaitable[None] | None:
+        """The connection stands (and, with implicit TLS, is secured). Called once, before any event."""
+
+    def answer(self, event: Any) -> Awaitable[None] | None:
+        """Answer one event of the machine; an awaitable when the answer must wait. An exception is a bug of ours: the
+        driver logs it and calls `failed`."""
+
+    def secured(self, info: TlsInfo) -> None:
+        """A handshake that `start_tls` began is done."""
+
+    def failed(self, error: Exception) -> None:
+        """`answer` raised or its awaitable did: put `451 4.3.0` (or `NO [SERVERBUG]`) into the machine and go on."""
+
+    def disconnected(self, error: Exception | None) -> None:
+        """The connection is gone. Called once, whatever happened; also after our own close. A pending awaitable of
+        `answer` is left to finish (a commit must not be torn), its result unused."""
+
+
+class Dialer(Protocol):
+    """Makes outgoing connections."""
+
+    async def connect(
+        self,
+        endpoint: Endpoint,
+        machine: Machine,
+        session: Session,
+        *,
+        timeout: float,
+        tls: ClientTls | None = None,
+        source: str | None = None,
+    ) -> Connection:
+        """Connect and couple. With `tls` the handshake comes first (implicit TLS). Raises OSError or TimeoutError."""

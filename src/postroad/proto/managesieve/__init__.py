@@ -1,0 +1,1 @@
+"""ManageSieve (RFC 5804) server machine. Will hold `commands.py` and `server.py`."""

@@ -1,0 +1,1 @@
+"""Protocol front ends: answer each machine's events with what the services decide."""

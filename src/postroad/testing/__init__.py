@@ -1,0 +1,1 @@
+"""The shipped test kit: in-memory network, jumping clock, dialogues, stores. Nothing shipped imports it."""
