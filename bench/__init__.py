@@ -1,0 +1,1 @@
+"""Measurements beside peers: `python -m bench accept|relay|idle`. Never part of a test."""

@@ -1,0 +1,82 @@
+"""The server under test: `postroad serve` in a CPU group, as shipped, everything recorded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.harness import CpuGroup, Unable
+
+POSTROAD = [sys.executable, "-m", "postroad"]
+CONFIG = """\
+hostname = "mx.bench.test"
+data_dir = "{folder}/data"
+
+[limits]
+min_free = 16777216
+max_connections_per_client = 5000
+
+{listeners}
+"""
+LISTENER = '[[listen]]\nservice = "{service}"\naddress = "127.0.0.1:0"\n'
+
+
+class Postroad:
+    """One node with listeners on free ports; `ports` holds them by service after `start`."""
+
+    name = "Postroad"
+
+    def __init__(self, folder: Path, services: tuple[str, ...] = ("mx",), extra: str = "") -> None:
+        self.folder = folder
+        self.group = CpuGroup("postroad")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config = folder / "postroad.toml"
+        listeners = "".join(LISTENER.format(service=service) for service in services)
+        self.config.write_text(CONFIG.format(folder=folder, listeners=listeners) + extra)
+        self.ports: dict[str, int] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self, *words: str, text: str = "") -> str:
+        """Run a `postroad` command on this configuration."""
+        done = subprocess.run([*POSTROAD, "--config", str(self.config), *words], input=text, text=True,
+                              capture_output=True, check=False)  # fmt: skip
+        if done.returncode:
+            raise Unable(f"postroad {' '.join(words)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start(self) -> None:
+        log = (self.folder / "serve.log").open("ab")
+        process = self.group.start([*POSTROAD, "--config", str(self.config), "serve"],
+                                   stdout=subprocess.PIPE, stderr=log, env=os.environ)  # fmt: skip
+        self._process = process
+        assert process.stdout is not None
+        for raw in process.stdout:
+            words = raw.decode().split()
+            if words[:1] == ["listening"]:
+                self.ports[words[1]] = int(words[2].rpartition(":")[2])
+            elif words == ["ready"]:
+                return
+        raise Unable(f"postroad did not start, see {self.folder}/serve.log")
+
+    @property
+    def port(self) -> int:
+        return self.ports["mx"]
+
+    def drained(self) -> bool:
+        """Nothing queued: the last outcome is recorded. Read from the rows beside the running server."""
+        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as rows:
+            return not rows.execute("SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'queued')").fetchone()[0]
+
+    @property
+    def database(self) -> Path:
+        return next((self.folder / "data").glob("*.sqlite"))
+
+    def stop(self) -> None:
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
