@@ -60,5 +60,8 @@ class BlobStore(Protocol):
     async def read(self, place: BlobPlace, start: int = 0, length: int | None = None) -> bytes:
         """Octets `start` up to `start + length` of the content, at most to its end. For small content."""
 
+    async def read_many(self, ranges: Sequence[tuple[BlobPlace, int, int | None]]) -> list[bytes]:
+        """`read` for many (place, start, length) with one change of thread."""
+
     def stream(self, place: BlobPlace, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The same in pieces of at most 64 KiB."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum, StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from postroad.mail.envelope import BodyFlag, Origin
 from postroad.mail.status import Status
@@ -347,6 +347,31 @@ class Outcomes:
     events: Sequence[Event] = ()
 
 
+@dataclass(slots=True)
+class MailboxAppend:
+    """Content that enters a mailbox by APPEND: no message of the queue, no delivery, no event."""
+
+    blob: BlobId
+    content: bytes | None  # small content for the shared segment; None when `place` says where a large one is
+    place: BlobPlace | None
+    segment_header: bytes
+    rendered: Content
+    local: NewMailboxMessage
+
+
+class MessageText(NamedTuple):
+    """What FETCH sends of one message, as a plain tuple: ten thousand of them are made for one command."""
+
+    uid: Uid
+    size: int
+    internal_date: int  # seconds since 1970
+    blob: BlobId
+    renderer: int
+    envelope: bytes  # empty where it was not asked for, like the next two
+    bodystructure: bytes
+    body: bytes
+
+
 # --- the queue as people see it ---------------------------------------------------------------------------------------
 
 
@@ -454,6 +479,9 @@ class Messages(Protocol):
 
     def attempts(self, message: MessageId) -> list[tuple[Attempt, dict[DeliveryId, Status]]]: ...
     def place(self, blob: BlobId) -> BlobPlace | None: ...
+    def places(self, blobs: Sequence[BlobId]) -> dict[BlobId, BlobPlace]:
+        """Of many at once; for accepted and for appended content."""
+
 
 
 class Deliveries(Protocol):
@@ -549,6 +577,11 @@ class MailboxMessages(Protocol):
     def expunge(self, mailbox: MailboxId, uids: Sequence[Uid]) -> list[Uid]:
         """Remove one slice; returns those that were there. Leaves `vanished` rows."""
 
+    def texts(
+        self, mailbox: MailboxId, *, low: Uid, high: Uid, limit: int, envelope: bool, structure: bool, body: bool
+    ) -> list[MessageText]:
+        """UIDs `low` to `high`, ascending, at most `limit`: one join, only the columns that are asked for."""
+
     def contents(self, blobs: Sequence[BlobId]) -> dict[BlobId, Content]: ...
     def put_content(self, content: Content) -> None: ...
     def add_blob(self, blob: BlobId, place: BlobPlace) -> None:
@@ -617,6 +650,10 @@ class Store(Protocol):
 
     def accept(self, acceptance: Acceptance) -> Awaitable[Accepted]:
         """Content first, then rows, one sync and one commit for all that wait. Raises StoreUnavailable or Refused."""
+
+    def append(self, append: MailboxAppend) -> Awaitable[Uid]:
+        """APPEND: content, place, rendering and row, in the same groups as `accept`. Raises StoreUnavailable or
+        Refused (the mailbox is gone)."""
 
     def outcomes(self, outcomes: Outcomes) -> Awaitable[int]:
         """Write results, attempt and events. Returns how many of the results still held (owner and epoch)."""
