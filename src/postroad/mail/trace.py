@@ -1,0 +1,80 @@
+"""Trace fields: Received, Return-Path, Delivered-To, and what they tell of loops (RFC 5321 §4.4, §6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
+
+from postroad.mail.address import Address, AddressError
+from postroad.mail.envelope import Origin
+from postroad.mail.header import Header, date_time
+
+_HELO_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]")
+
+
+def received(origin: Origin, *, by: str, id: str, when: datetime, recipient: str = "") -> bytes:  # noqa: A002
+    """Our Received field. `recipient` is given only when there is a single one: more would tell recipients of each
+    other (RFC 5321 §7.6)."""
+    tls = f"\r\n\t({origin.tls.version} {origin.tls.cipher})" if origin.tls else ""
+    destination = f"\r\n\tfor <{recipient}>" if recipient else ""
+    return (
+        f"Received: {_from(origin)}by {by} with {origin.protocol} id {id}{tls}{destination};\r\n\t{date_time(when)}\r\n"
+    ).encode()
+
+
+def _from(origin: Origin) -> str:
+    if origin.service == "local":  # RFC 5321 §4.4 demands FROM "in an SMTP environment": there was none
+        return ""
+    if origin.account:  # people's addresses and networks are not told to their recipients
+        return f"from {_submitter_name(origin.helo)}\r\n\t"
+    return _from_client(origin.helo, origin.client)
+
+
+@lru_cache(maxsize=1024)
+def _from_client(helo: str, client: str) -> str:
+    """RFC 5321 §4.4: the name that the client gave, then the address that we saw."""
+    literal = f"[IPv6:{client}]" if ":" in client else f"[{client}]" if client else "unknown"
+    return f"from {_clean(helo) or literal} ({literal})\r\n\t"
+
+
+def _submitter_name(helo: str) -> str:
+    """The name in EHLO, unless it is an address."""
+    return "unknown" if not helo or helo.startswith("[") or helo.replace(".", "").isdigit() else _clean(helo)
+
+
+def _clean(helo: str) -> str:
+    """A client may say anything in HELO; only what cannot break the field's syntax is repeated."""
+    return helo if _HELO_SAFE.issuperset(helo) else "".join(c if c in _HELO_SAFE else "?" for c in helo[:255])
+
+
+def return_path(reverse_path: str) -> bytes:
+    """RFC 5321 §4.4: what MAIL FROM said, kept at final delivery; `<>` for the null reverse-path."""
+    return f"Return-Path: <{reverse_path}>\r\n".encode()
+
+
+def delivered_to(address: str) -> bytes:
+    """The mailbox that it was delivered to: what a later pass recognises as a loop."""
+    return f"Delivered-To: {address}\r\n".encode()
+
+
+def received_count(header: Header) -> int:
+    """How many hops the message has behind it (RFC 5321 §6.3)."""
+    return header.count(b"received")
+
+
+def delivered_before(header: Header, mailboxes: Iterable[str]) -> str:
+    """The first of `mailboxes` (canonical keys) that a Delivered-To field already names; "" when none does."""
+    values = header.all(b"delivered-to")
+    if not values:
+        return ""
+    seen = {_key(value) for value in values}
+    return next((mailbox for mailbox in mailboxes if mailbox in seen), "")
+
+
+def _key(value: bytes) -> str:
+    text = value.decode("utf-8", "replace").strip().strip("<>")
+    try:
+        return Address.parse(text).key
+    except AddressError:
+        return text.lower()
