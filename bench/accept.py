@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bench.harness import CpuGroup, find, journaled_fs, machine, median_line, require_root_and, say
 from bench.ours import Postroad
-from bench.postfix import Postfix
+from bench.postfix import Postfix, discard
 
 
 class Server(Protocol):
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
     require_root_and("postfix", "smtp-source", "mkfs.ext4")
     say(machine())
     with tempfile.TemporaryDirectory(dir="/var/tmp") as temporary, journaled_fs(Path(temporary)) as folder:
-        ours, theirs = Postroad(folder / "postroad"), Postfix(folder / "postfix")
+        ours, theirs = Postroad(folder / "postroad"), Postfix(folder / "postfix", discard(folder / "postfix"))
         ours.command("domain", "add", "bench.test")
         ours.command("account", "add", "u1@bench.test", "--password-stdin", text="correct horse battery\n")
         figures: dict[str, list[tuple[float, float]]] = {"Postroad": [], "Postfix": []}

@@ -32,29 +32,42 @@ smtpd_client_connection_count_limit = 0
 smtpd_peername_lookup = no
 smtp_dns_support_level = disabled
 """
-DISCARD = """\
-virtual_mailbox_domains = bench.test
+LOCAL = """\
+virtual_mailbox_domains = {domain}
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = static:u1/
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
-virtual_transport = discard:
+virtual_mailbox_limit = 0
+virtual_transport = {transport}
 """
-RELAY = "relayhost = [{host}]:{port}\n"
+
+
+def discard(folder: Path) -> str:
+    """Take everything for bench.test and drop it once its queue file is synced."""
+    return LOCAL.format(folder=folder, domain="bench.test", transport="discard:")
+
+
+def maildir(folder: Path, domain: str) -> str:
+    """Take everything for `domain` into one Maildir, `folder`/mail/u1."""
+    return LOCAL.format(folder=folder, domain=domain, transport="virtual")
+
+
+def relay(host: str, port: int) -> str:
+    """Pass everything on to one host."""
+    return f"relayhost = [{host}]:{port}\n"
 
 
 class Postfix:
-    """One instance, started in a CPU group of its own."""
+    """One instance; `mode` is the part of main.cf that says what becomes of mail."""
 
     name = "Postfix"
 
-    def __init__(self, folder: Path, relay_to: tuple[str, int] | None = None) -> None:
+    def __init__(self, folder: Path, mode: str, group: CpuGroup | None = None) -> None:
         self.folder = folder
         self.port = free_port()
-        self.group = CpuGroup("postfix")
-        self._write(
-            DISCARD.format(folder=folder) if relay_to is None else RELAY.format(host=relay_to[0], port=relay_to[1])
-        )
+        self.group = group or CpuGroup("postfix")
+        self._write(mode)
 
     def _write(self, mode: str) -> None:
         etc = self.folder / "etc"

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.accept import measure, report
 from bench.harness import find, free_port, journaled_fs, machine, require_root_and, say, wait_for
 from bench.ours import Postroad
-from bench.postfix import Postfix
+from bench.postfix import Postfix, relay
 
 SINK = "127.0.0.2"
 
@@ -34,7 +34,7 @@ def sink() -> Iterator[int]:
 def compare(folder: Path, port: int, options: argparse.Namespace, *, many: bool) -> None:
     mode = "many messages per connection" if many else "one message per connection"
     ours = Postroad(folder / f"postroad-{many}")
-    theirs = Postfix(folder / f"postfix-{many}", relay_to=(SINK, port))
+    theirs = Postfix(folder / f"postfix-{many}", relay(SINK, port))
     ours.command("domain", "add", "far.test", "--relay-to", f"{SINK}:{port}")
     figures: dict[str, list[tuple[float, float]]] = {"Postroad": [], "Postfix": []}
     ours.start()
