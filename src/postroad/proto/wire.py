@@ -7,7 +7,7 @@ answers go in by extra methods of each machine, bytes for the peer come out of `
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 class Signal(Enum):
@@ -50,3 +50,109 @@ class Machine(Protocol):
 
     def interrupt(self, reason: Interruption) -> None:
         """A timeout or a shutdown: say 421 or BYE and end."""
+
+
+class LineFault(Enum):
+    """Why `ReceiveBuffer.take_line` has no line to give, though one was begun."""
+
+    TOO_LONG = "too long"
+
+
+TOO_LONG: Final = LineFault.TOO_LONG
+
+
+class ReceiveBuffer:
+    """What a peer has sent and the machine has not used yet.
+
+    Kept as one `bytes` and an offset: a line that arrives whole is cut out without another copy of the rest, and what
+    remains moves only when more arrives. It never holds more than one over-long line's limit beyond what one read
+    brought, because the driver reads nothing while the machine is PAUSED.
+    """
+
+    __slots__ = ("_data", "_scanned", "_skipping", "_start")
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._start = 0  # what lies before it has been taken
+        self._scanned = 0  # no LF lies between _start and here
+        self._skipping = False  # inside a line that was reported as too long
+
+    def __len__(self) -> int:
+        return len(self._data) - self._start
+
+    def feed(self, data: bytes) -> None:
+        """Put `data` behind what is there."""
+        start = self._start
+        if start == len(self._data):
+            self._data = data
+            self._start = self._scanned = 0
+        else:
+            self._data = self._data[start:] + data
+            self._scanned -= start
+            self._start = 0
+
+    def take_line(self, limit: int) -> bytes | LineFault | None:
+        """The next line with its ending, LF or CRLF as it came; None when it is not whole yet.
+
+        A line of more than `limit` octets, its ending included, is reported once as TOO_LONG and dropped to its end.
+        Which ending is good is for the machine to say: a client that ends lines with a bare LF shall be told so at
+        once, not left waiting for a CR.
+        """
+        if self._skipping and not self._skip():
+            return None
+        data, start = self._data, self._start
+        end = data.find(b"\n", self._scanned) + 1
+        if not end:
+            self._scanned = len(data)
+            return self._overrun() if len(data) - start > limit else None
+        self._start = self._scanned = end
+        if end - start > limit:
+            return TOO_LONG
+        if end == len(data):
+            self._clear()
+            return data if not start else data[start:]
+        return data[start:end]
+
+    def take(self, count: int) -> bytes:
+        """At most `count` octets, whatever they are."""
+        data, start = self._data, self._start
+        if len(data) - start <= count:
+            self._clear()
+            return data[start:] if start else data
+        self._start = self._scanned = start + count
+        return data[start : start + count]
+
+    def take_all(self) -> bytes:
+        """Everything."""
+        data, start = self._data, self._start
+        self._clear()
+        return data[start:] if start else data
+
+    def unread(self, data: bytes) -> None:
+        """Put back, in front, what was taken and turned out to belong to what follows."""
+        self._data = data + self._data[self._start :]
+        self._start = self._scanned = 0
+
+    def clear(self) -> None:
+        """Forget everything, also that a line was being dropped."""
+        self._clear()
+        self._skipping = False
+
+    def _clear(self) -> None:
+        self._data = b""
+        self._start = self._scanned = 0
+
+    def _overrun(self) -> LineFault:
+        self._clear()
+        self._skipping = True
+        return TOO_LONG
+
+    def _skip(self) -> bool:
+        """Drop to the end of the over-long line; True when it has come."""
+        end = self._data.find(b"\n", self._scanned) + 1
+        if not end:
+            self._clear()
+            return False
+        self._start = self._scanned = end
+        self._skipping = False
+        return True
