@@ -35,6 +35,10 @@ class ClientTls:
     verify: bool = False
 
 
+class TlsFailed(ConnectionError):  # noqa: N818 - it names what happened
+    """The handshake failed, or the peer broke TLS. Opportunistic senders try again without TLS."""
+
+
 class Connection(Protocol):
     """One connection, as its session sees it. All methods are called on the loop's thread."""
 
@@ -60,6 +64,14 @@ class Connection(Protocol):
 
     async def drained(self) -> None:
         """Wait until the peer has read enough. Raises ConnectionResetError when the peer has gone."""
+
+    def set_read_size(self, size: int) -> None:
+        """Read up to `size` bytes at once from now on. 16 KiB until a session raises it (after authentication, for a
+        body that was announced as large)."""
+
+    @property
+    def half_closed(self) -> bool:
+        """The peer has ended its side: it sends no more, but may still read."""
 
     @property
     def closing(self) -> bool:
@@ -89,7 +101,7 @@ class Session(Protocol):
         """`answer` raised or its awaitable did: put `451 4.3.0` (or `NO [SERVERBUG]`) into the machine and go on."""
 
     def disconnected(self, error: Exception | None) -> None:
-        """The connection is gone. Called once, whatever happened; also after our own close. A pending awaitable of
+        """The connection is gone. Called once after `connected`, whatever happened (TlsFailed, TimeoutError); also after our own close. A pending awaitable of
         `answer` is left to finish (a commit must not be torn), its result unused."""
 
 

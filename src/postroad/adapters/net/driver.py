@@ -1,0 +1,546 @@
+"""The one driver, for every machine, client and server: it couples a transport, a machine and a session.
+
+It runs the machine inside `buffer_updated`; a task starts only where an answer must wait. Turns are bounded, reads are
+small until the session raises them, one write serves a group of replies, one timer serves a connection. TLS is a
+filter (`tls.py`) between transport and machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from math import inf
+from time import perf_counter
+from typing import Any, Protocol, cast
+
+from postroad.adapters.net.hub import SMALL_READ, Hub, Timer
+from postroad.adapters.net.tls import TlsFilter
+from postroad.mail.envelope import TlsInfo
+from postroad.ports.net import ClientTls, Endpoint, Session, TlsFailed
+from postroad.proto.wire import Interruption, Machine, Signal
+
+EVENTS_PER_TURN = 32
+SECONDS_PER_TURN = 0.002
+HIGH_WATER = 64 * 1024  # unsent bytes above which nothing more is read or answered
+LINGER = 5.0  # a closing peer that does not take its last bytes is cut after this
+HANDSHAKE_PATIENCE = 60.0
+
+NEED_DATA, PAUSED = Signal.NEED_DATA, Signal.PAUSED
+NOWHERE = Endpoint("", 0)
+
+
+class FilterFactory(Protocol):
+    """Makes the TLS filter of one connection: as server (`client` is None) or as client."""
+
+    def __call__(self, client: ClientTls | None) -> TlsFilter: ...
+
+
+class _Securable(Protocol):
+    def tls_established(self, info: TlsInfo) -> None: ...
+
+
+class _Gone:
+    """Stands in for machine and session when the connection is gone, so that they are freed at once."""
+
+    patience = inf
+
+    def receive_data(self, data: bytes) -> None: ...
+
+    def receive_eof(self) -> None: ...
+
+    def next_event(self) -> Any:
+        return NEED_DATA
+
+    def data_to_send(self) -> bytes:
+        return b""
+
+    def interrupt(self, reason: Interruption) -> None: ...
+
+    def connected(self, connection: Any) -> None: ...
+
+    def answer(self, event: Any) -> None: ...
+
+    def secured(self, info: TlsInfo) -> None: ...
+
+    def failed(self, error: Exception) -> None: ...
+
+    def disconnected(self, error: Exception | None) -> None: ...
+
+
+GONE = _Gone()
+
+
+class Driver(asyncio.BufferedProtocol):
+    """One connection. Implements ports.net.Connection towards the session."""
+
+    __slots__ = (
+        "_blocked", "_closing", "_connected", "_deadline", "_drain", "_error", "_filter", "_handshaking", "_held",
+        "_hub", "_implicit", "_interruption", "_leave", "_local", "_lost", "_machine", "_make_filter", "_opened", "_paused",
+        "_peer", "_running", "_session", "_task", "_timer", "_timer_due", "_tls", "_transport", "_turn", "_window",
+        "half_closed",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        hub: Hub,
+        machine: Machine,
+        session: Session,
+        *,
+        make_filter: FilterFactory | None = None,
+        implicit: bool = False,
+        client: ClientTls | None = None,
+        opened: asyncio.Future[None] | None = None,
+        admit: Callable[[Driver], Callable[[], None] | None] | None = None,
+    ) -> None:
+        """`implicit` begins with a handshake (as client with `client`). `opened` is set when the connection stands.
+
+        `admit` is asked once the peer is known; it returns what to call at the end, or None to turn the peer away.
+        """
+        self._hub = hub
+        self._machine = machine
+        self._session = session
+        self._make_filter = make_filter
+        self._implicit: ClientTls | bool = client if client is not None else implicit
+        self._opened = opened
+        self._leave: Any = admit
+        self._filter: TlsFilter | None = None
+        self._tls: TlsInfo | None = None
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._peer = self._local = NOWHERE
+        self._window = hub.window(SMALL_READ)
+        self._task: asyncio.Future[None] | None = None  # the answer that is waited for
+        self._drain: asyncio.Future[None] | None = None
+        self._turn = False  # the next bounded turn is scheduled
+        self._running = False  # inside advance
+        self._paused = False  # the session will wake us
+        self._blocked = False  # above the high-water mark
+        self._held = False  # reading is paused
+        self._closing = self._lost = self._connected = self._handshaking = self.half_closed = False
+        self._interruption: Interruption | None = None
+        self._error: Exception | None = None
+        self._timer: Timer | None = None
+        self._timer_due = self._deadline = inf
+
+    # -- what the session sees ---------------------------------------------------------------------------------
+
+    @property
+    def peer(self) -> Endpoint:
+        return self._peer
+
+    @property
+    def local(self) -> Endpoint:
+        return self._local
+
+    @property
+    def tls(self) -> TlsInfo | None:
+        return self._tls
+
+    @property
+    def closing(self) -> bool:
+        return self._closing or self._lost
+
+    def set_read_size(self, size: int) -> None:
+        """Read up to `size` bytes at once: larger after authentication and for bodies, smaller again after."""
+        self._window = self._hub.window(size)
+
+    def wake(self) -> None:
+        if not self._running:
+            self.advance()
+
+    def send(self, data: bytes) -> None:
+        if self._lost or self._closing or not data:
+            return
+        self._write(data)
+
+    async def drained(self) -> None:
+        if self._lost or self._closing:
+            raise ConnectionResetError("the peer has gone")
+        if not self._blocked:
+            return
+        if self._drain is None:
+            self._drain = self._hub.loop.create_future()
+        await asyncio.shield(self._drain)
+
+    def start_tls(self, client: ClientTls | None = None) -> None:
+        if self._make_filter is None:
+            raise RuntimeError("this connection has no TLS to offer")
+        self.flush()
+        self._begin_handshake(client)
+
+    def close(self) -> None:
+        """Send what is queued, then close. A peer that does not take it within LINGER is cut."""
+        if self._lost or self._closing:
+            return
+        self.flush()
+        self._closing = True
+        if self._filter is not None:
+            self._transport.write(self._filter.close())
+        self._arm(LINGER)
+        self._release_drain()
+        if self._held and not self.half_closed:
+            self._half_close()
+        else:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if not self._lost:
+            self._closing = True
+            self._release_drain()
+            if self._transport is not None:
+                self._transport.abort()
+
+    def interrupt(self, reason: Interruption) -> None:
+        """End the conversation with the machine's own last words; after the answer that is being worked on."""
+        if self._lost or self._closing:
+            return
+        if not self._connected or self._handshaking:
+            self.abort()
+        elif self._task is not None:
+            self._interruption = reason
+        else:
+            self._end(reason)
+
+    def _end(self, reason: Interruption) -> None:
+        """Say the last words. The session hears of it as of any event; what it still has to do is left to it."""
+        self._machine.interrupt(reason)
+        self._turn = False
+        self.advance()
+        self.close()
+
+    # -- what the transport calls ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport = cast(asyncio.Transport, transport)
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._peer = endpoint_of(transport.get_extra_info("peername"))
+        self._local = endpoint_of(transport.get_extra_info("sockname"))
+        self._hub.enter(self)
+        if self._leave is not None:
+            self._leave = self._leave(self)
+            if self._leave is None:
+                self._turn_away()
+                return
+        if self._implicit:
+            self._begin_handshake(self._implicit if isinstance(self._implicit, ClientTls) else None)
+        else:
+            self._open()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's guess; ours is the limit
+        return self._window
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(self._window[:nbytes])
+        if self._closing:
+            return  # lingering: the peer talks on, nobody listens
+        if self._filter is not None:
+            self._receive_tls(data)
+        else:
+            self._machine.receive_data(data)
+            self._received()
+
+    def eof_received(self) -> bool:
+        """The peer will send no more. It may still read: answers under way are sent (RFC 9293 §3.6)."""
+        self.half_closed = True
+        if self._closing or self._handshaking or not self._connected:
+            return False
+        self._receive_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+        if not self._closing:
+            self._arm(self._hub.write_timeout)
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self._release_drain()
+        if not self._closing:
+            self._deadline = inf
+            self.advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._disarm()
+        self._release_drain()
+        if self._task is not None:
+            self._hub.keep(self._task)
+        error = self._error or exc
+        session, self._session, self._machine, self._filter = self._session, GONE, GONE, None
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(error or ConnectionResetError("the peer closed the connection"))
+        if self._connected:
+            self._guard(session.disconnected, error)
+        if self._leave is not None:
+            self._leave()
+        self._hub.leave(self)
+
+    # -- running the machine -----------------------------------------------------------------------------------
+
+    @property
+    def _busy(self) -> bool:
+        """The machine may not run, or would say PAUSED."""
+        return self._task is not None or self._turn or self._blocked or self._paused
+
+    def advance(self) -> None:
+        """Run until the machine wants bytes or an answer must wait; at most one turn."""
+        if self._lost or self._task is not None or self._turn or self._blocked or not self._connected:
+            return
+        self._running = True
+        self._paused = False
+        try:
+            self._run_turn()
+        except Exception as error:  # a bug of ours ends one connection, never the loop
+            self._broken(error)
+        finally:
+            self._running = False
+
+    def _run_turn(self) -> None:
+        next_event, answer = self._machine.next_event, self._session.answer
+        end = perf_counter() + SECONDS_PER_TURN
+        for _ in range(EVENTS_PER_TURN):
+            event = next_event()
+            if event is NEED_DATA or event is PAUSED:
+                self._settle(event)
+                return
+            try:
+                waiting = answer(event)
+            except Exception as error:  # told to the session, which says 451 and goes on
+                self._fail(error)
+                waiting = None
+            if waiting is not None:
+                self._wait(waiting)
+                return
+            if perf_counter() > end:
+                break
+        self.flush()
+        self._turn = True
+        self._hub.loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn = False
+        self.advance()
+
+    def _settle(self, signal: Signal) -> None:
+        """Nothing to do until bytes come, or (PAUSED) until the session wakes us: then the peer is not to blame."""
+        self.flush()
+        if self._closing:
+            return
+        if signal is PAUSED:
+            self._paused = True
+            self._deadline = inf
+        elif not self._blocked:
+            self._arm(self._machine.patience)
+            if self._held:
+                self._held = False
+                self._transport.resume_reading()
+
+    def _wait(self, waiting: Awaitable[None]) -> None:
+        """Leave the machine alone until the answer is there."""
+        self.flush()
+        if not self._closing and not self._blocked:
+            self._deadline = inf
+        self._task = asyncio.ensure_future(waiting)
+        self._task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Future[None]) -> None:
+        self._task = None
+        if task.cancelled():
+            self.abort()
+            return
+        error = task.exception()
+        if isinstance(error, Exception):
+            if self._lost:
+                self._hub.bug(self, error)
+            else:
+                self._fail(error)
+        if self._lost:
+            return
+        if self._interruption is None or self._blocked:
+            self.advance()
+        if self._interruption is not None and self._task is None:
+            self._end(self._interruption)
+
+    def _fail(self, error: Exception) -> None:
+        """A bug of ours: logged, then the session turns it into a temporary refusal."""
+        if isinstance(error, ConnectionError) and self.closing:
+            return  # the peer went while an answer was being sent; `disconnected` tells
+        self._hub.bug(self, error)
+        self._guard(self._session.failed, error)
+
+    def _broken(self, error: Exception) -> None:
+        """The machine itself raised: nothing more can be said."""
+        self._hub.bug(self, error)
+        self._error = error
+        self.abort()
+
+    def _guard(self, function: Callable[..., None], *args: Any) -> None:
+        try:
+            function(*args)
+        except Exception as error:  # see _broken
+            self._broken(error)
+
+    # -- bytes in ----------------------------------------------------------------------------------------------
+
+    def _received(self) -> None:
+        """The machine has new bytes. While it may not run, one read is kept, and then reading stops."""
+        if not self._busy:
+            self.advance()
+        if self._busy and not self._held and not self.closing:
+            self._held = True
+            self._transport.pause_reading()
+
+    def _receive_eof(self) -> None:
+        self._machine.receive_eof()
+        if not self._busy:
+            self.advance()
+
+    # -- bytes out ---------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """One write for everything that the machine has gathered."""
+        data = self._machine.data_to_send()
+        if data and not self._closing:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if self._filter is not None:
+            data = self._filter.send(data)
+        self._transport.write(data)
+
+    def _release_drain(self) -> None:
+        drain, self._drain = self._drain, None
+        if drain is not None and not drain.done():
+            if self.closing:
+                drain.set_exception(ConnectionResetError("the peer has gone"))
+                drain.exception()  # retrieved: a waiter may have been cancelled
+            else:
+                drain.set_result(None)
+
+    def _half_close(self) -> None:
+        """Close while the peer is still sending: a plain close would answer its bytes with a reset, which may destroy
+        our last reply on its way. So end our side and swallow what comes, for LINGER at most."""
+        self._held = False
+        self._transport.resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _turn_away(self) -> None:
+        """Too many connections: the machine's own words for it (421), and no session. No handshake is spent on it."""
+        self._session = GONE
+        if not self._implicit:
+            self._machine.interrupt(Interruption.OVERLOAD)
+            self.flush()
+        self.close()
+
+    # -- opening and TLS ---------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self._connected = True
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_result(None)
+        try:
+            waiting = self._session.connected(self)
+        except Exception as error:  # see _broken
+            self._broken(error)
+            return
+        if waiting is not None:
+            self._wait(waiting)
+        else:
+            self.advance()
+
+    def _begin_handshake(self, client: ClientTls | None) -> None:
+        if self._make_filter is None:
+            raise RuntimeError("this connection has no TLS to offer")
+        self._handshaking = True
+        self._filter = self._make_filter(client)
+        self._arm(HANDSHAKE_PATIENCE)
+        self._receive_tls(b"")
+
+    def _receive_tls(self, data: bytes) -> None:
+        """Bytes through the filter: records of a handshake, or plaintext for the machine."""
+        tls = self._filter
+        assert tls is not None
+        try:
+            plain = tls.receive(data)
+        except TlsFailed as error:
+            self._tls_failed(error, tls)
+            return
+        if out := tls.data_to_send():
+            self._transport.write(out)
+        if self._handshaking and tls.info is not None:
+            self._secured(tls.info)
+        if plain:
+            self._machine.receive_data(plain)
+            self._received()
+        if tls.eof and not self.half_closed and not self.closing:
+            self.half_closed = True
+            self._receive_eof()
+
+    def _secured(self, info: TlsInfo) -> None:
+        self._handshaking = False
+        self._tls = info
+        self._deadline = inf
+        if not self._connected:
+            self._open()
+            return
+        cast(_Securable, self._machine).tls_established(info)
+        self._guard(self._session.secured, info)
+        self.advance()
+
+    def _tls_failed(self, error: TlsFailed, tls: TlsFilter) -> None:
+        """Send the alert, then end: there is no way back to plaintext."""
+        self._error = error
+        if out := tls.data_to_send():
+            self._transport.write(out)
+        self._filter = None
+        self._closing = True
+        self._release_drain()
+        self._arm(LINGER)
+        self._transport.close()
+
+    # -- patience ----------------------------------------------------------------------------------------------
+
+    def _arm(self, seconds: float) -> None:
+        """Move the deadline. The timer behind it is left alone when it fires earlier: it then looks again."""
+        self._deadline = due = self._hub.time() + seconds
+        if self._timer is not None:
+            if self._timer_due <= due:
+                return
+            self._timer.cancel()
+        if due == inf:
+            self._timer = None
+            return
+        self._timer_due = due
+        self._timer = self._hub.timers.call_later(seconds, self._expire)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._lost or self._deadline == inf:
+            return
+        left = self._deadline - self._hub.time()
+        if left > 0.001:
+            self._timer_due = self._deadline
+            self._timer = self._hub.timers.call_later(left, self._expire)
+        elif self._closing or self._blocked or self._handshaking:
+            self._error = self._error or TimeoutError("the peer took too long")
+            self.abort()
+        else:
+            self._error = TimeoutError("the peer took too long")
+            self._end(Interruption.TIMEOUT)
+
+
+def endpoint_of(name: Any) -> Endpoint:
+    """`peername` or `sockname` of a transport as an Endpoint; a Unix socket has a path or nothing."""
+    if isinstance(name, tuple):
+        host = str(name[0])
+        if host.startswith("::ffff:") and "." in host:
+            host = host[7:]  # an IPv4 peer of a dual-stack socket
+        return Endpoint(host, int(name[1]))
+    return Endpoint(name.decode() if isinstance(name, bytes) else str(name or ""), 0)

@@ -1,0 +1,114 @@
+"""What all connections of one event loop share: read buffer, timers, the live set, and the way to report a bug.
+
+The hub owns nothing of a conversation. `listen` and `dial` put drivers into it; `app.lifecycle` stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from postroad.proto.wire import Interruption
+
+if TYPE_CHECKING:
+    from postroad.adapters.net.driver import Driver
+
+SMALL_READ = 16 * 1024  # before authentication: one 256 KiB read can hold 43,690 NOOPs
+LARGE_READ = 256 * 1024
+
+logger = logging.getLogger("postroad.net")
+
+
+class Timer(Protocol):
+    """What `call_later` returns."""
+
+    def cancel(self) -> None: ...
+
+
+class Timers(Protocol):
+    """The part of an event loop that tells time; a test's jumping clock has it too."""
+
+    def time(self) -> float: ...
+
+    def call_later(self, delay: float, callback: Callable[..., Any], /, *args: Any) -> Timer: ...
+
+
+def log_bug(connection: Driver, error: BaseException) -> None:
+    """The default way to report that a session or machine raised: once, with its peer."""
+    logger.error("a session failed", exc_info=error, extra={"peer": str(connection.peer)})
+
+
+class Hub:
+    """One for each event loop. The read buffer is shared: a loop fills it and hands it over in one breath."""
+
+    __slots__ = ("_bug", "_empty", "_large", "_small", "live", "loop", "time", "timers", "unfinished", "write_timeout")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        timers: Timers | None = None,
+        report: Callable[[Driver, BaseException], None] = log_bug,
+        write_timeout: float = 120.0,
+    ) -> None:
+        self.loop = loop or asyncio.get_running_loop()
+        self.timers: Timers = timers or self.loop
+        self.time = self.timers.time
+        self.live: set[Driver] = set()
+        self.unfinished: set[asyncio.Future[None]] = set()  # answers whose peer has gone; a commit must not be torn
+        self.write_timeout = write_timeout
+        self._bug = report
+        self._empty: asyncio.Future[None] | None = None
+        self._large = memoryview(bytearray(LARGE_READ))
+        self._small = self._large[:SMALL_READ]
+
+    def window(self, size: int) -> memoryview:
+        """The shared read buffer, cut to `size`; the two usual sizes cost nothing."""
+        if size == SMALL_READ:
+            return self._small
+        return self._large if size >= LARGE_READ else self._large[:size]
+
+    def enter(self, driver: Driver) -> None:
+        self.live.add(driver)
+
+    def leave(self, driver: Driver) -> None:
+        self.live.discard(driver)
+        self._settle()
+
+    def keep(self, answer: asyncio.Future[None]) -> None:
+        """Hold an answer that is still being worked on, though its peer has gone, until it is done."""
+        self.unfinished.add(answer)
+        answer.add_done_callback(self._finished)
+
+    def _finished(self, answer: asyncio.Future[None]) -> None:
+        self.unfinished.discard(answer)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._empty is not None and not self.live and not self.unfinished and not self._empty.done():
+            self._empty.set_result(None)
+
+    def bug(self, connection: Driver, error: BaseException) -> None:
+        self._bug(connection, error)
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """End every conversation politely (each machine says its 421 or BYE); after `grace` seconds cut what is left.
+
+        An answer that is being worked on is finished and sent first.
+        """
+        for driver in list(self.live):
+            driver.interrupt(Interruption.SHUTDOWN)
+        if self.live or self.unfinished:
+            self._empty = self.loop.create_future()
+            timer = self.timers.call_later(grace, self._cut)
+            await self._empty
+            timer.cancel()
+            self._empty = None
+
+    def _cut(self) -> None:
+        for driver in list(self.live):
+            driver.abort()
+        for answer in self.unfinished:
+            answer.cancel()

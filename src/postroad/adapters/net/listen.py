@@ -1,0 +1,109 @@
+"""Listeners: a socket, a factory of machine and session, TLS if any, and the door-keeper who counts connections."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from postroad.adapters.net.driver import Driver, endpoint_of
+from postroad.adapters.net.hub import Hub
+from postroad.adapters.net.tls import ServerTls
+from postroad.ports.net import Endpoint, Session
+from postroad.proto.wire import Machine
+
+Factory = Callable[[], tuple[Machine, Session]]
+BACKLOG = 1024
+
+
+class Doorman:
+    """Counts connections, in all and for each client; the exempt are counted but never turned away for their own."""
+
+    __slots__ = ("_counts", "_exempt", "_per_client", "_total", "count", "refused")
+
+    def __init__(self, *, total: int, per_client: int, exempt: Iterable[str] = ()) -> None:
+        self._total = total
+        self._per_client = per_client
+        self._exempt = [ipaddress.ip_network(net) for net in exempt]
+        self._counts: dict[str, int] = {}
+        self.count = 0
+        self.refused = 0
+
+    def admit(self, driver: Driver) -> Callable[[], None] | None:
+        """Let a peer in and return what to call when it leaves; None turns it away."""
+        client = driver.peer.host
+        have = self._counts.get(client, 0)
+        if self.count >= self._total or (have >= self._per_client and not self.exempts(client)):
+            self.refused += 1
+            return None
+        self.count += 1
+        self._counts[client] = have + 1
+        return lambda: self._leave(client)
+
+    def exempts(self, client: str) -> bool:
+        """Spared from limits for one client. A Unix socket's peer is local, so it is."""
+        try:
+            address = ipaddress.ip_address(client)
+        except ValueError:
+            return True
+        return any(address in network for network in self._exempt)
+
+    def _leave(self, client: str) -> None:
+        self.count -= 1
+        left = self._counts[client] - 1
+        if left:
+            self._counts[client] = left
+        else:
+            del self._counts[client]
+
+
+class Listener:
+    """One listening socket. `endpoint` is where it really listens."""
+
+    __slots__ = ("_server", "endpoint")
+
+    def __init__(self, server: asyncio.AbstractServer, endpoint: Endpoint) -> None:
+        self._server = server
+        self.endpoint = endpoint
+
+    def close(self) -> None:
+        """Take no more connections. Those that stand are the hub's."""
+        self._server.close()
+        if not self.endpoint.port:
+            Path(self.endpoint.host).unlink(missing_ok=True)
+
+
+async def listen(
+    hub: Hub,
+    endpoint: Endpoint,
+    factory: Factory,
+    *,
+    tls: ServerTls | None = None,
+    implicit: bool = False,
+    doorman: Doorman | None = None,
+) -> Listener:
+    """Listen at `endpoint` (port 0: a free one; a path with port 0: a Unix socket).
+
+    With `tls` a session may call `start_tls`; with `implicit` each connection begins with the handshake.
+    """
+    make_filter = tls.filter if tls is not None else None
+    admit = doorman.admit if doorman is not None else None
+
+    def accept() -> Driver:
+        machine, session = factory()
+        return Driver(hub, machine, session, make_filter=make_filter, implicit=implicit, admit=admit)
+
+    server = await _bind(hub.loop, endpoint, accept)
+    name = server.sockets[0].getsockname()
+    return Listener(server, endpoint if endpoint.host.startswith("/") else endpoint_of(name))
+
+
+async def _bind(loop: asyncio.AbstractEventLoop, endpoint: Endpoint, accept: Callable[[], Driver]) -> asyncio.Server:
+    if endpoint.host.startswith("/"):
+        return await loop.create_unix_server(accept, endpoint.host, backlog=BACKLOG)
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    return await loop.create_server(
+        accept, endpoint.host, endpoint.port, family=family, backlog=BACKLOG, reuse_address=True
+    )
