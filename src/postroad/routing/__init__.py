@@ -1,1 +1,2 @@
-"""Where a recipient goes: expansion at acceptance, and the transport at each attempt."""
+"""Where a recipient's mail goes: `aliases` expands an address at acceptance, `routes` names the next hop at acceptance
+and again at each attempt, `directory` keeps both answers at hand."""

@@ -1,0 +1,136 @@
+"""Logins: who has given the right name and password.
+
+Argon2 takes 30 ms and 19 MiB, so at most `at_once` run together, in worker threads; a successful login is remembered
+for an hour under a key that only this process has. After any change of tenants a remembered login is believed again
+only once the account's row has been read: same credential version, not disabled. An unknown name costs the same time
+as a wrong password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from postroad.accounts import passwords
+from postroad.mail.address import Address, AddressError
+from postroad.ports.clock import Clock
+from postroad.ports.random import Random
+from postroad.ports.signals import Signals
+from postroad.ports.store import AccountRecord, Store, StoreUnavailable
+from postroad.ports.workers import Workers
+
+REMEMBERED_SECONDS = 3600.0
+MAX_REMEMBERED = 10_000
+MAX_WAITING = 200  # logins that wait for a turn at Argon2: six seconds' worth; more are told to come back
+
+
+@dataclass(slots=True)
+class _Remembered:
+    account: AccountRecord
+    until: float
+    generation: int  # of tenants: an older one has to be checked against the row
+
+
+class Credentials:
+    """One for a process, shared by every front end."""
+
+    def __init__(
+        self, store: Store, workers: Workers, clock: Clock, random: Random, signals: Signals, *, at_once: int
+    ) -> None:
+        self._store = store
+        self._workers = workers
+        self._clock = clock
+        self._random = random
+        self._turns = asyncio.Semaphore(at_once)
+        self._key = random.token(32)
+        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._running: dict[bytes, asyncio.Task[AccountRecord | None]] = {}
+        self._generation = 0
+        signals.listen("config", self._tenants_changed)
+
+    def cached(self, name: str, password: str) -> AccountRecord | None:
+        """The account, when this login is remembered and nothing has changed since; never waits."""
+        digest = self._digest(name, password)
+        entry = self._remembered.get(digest)
+        if entry is None or entry.generation != self._generation or entry.until <= self._clock.monotonic():
+            return None
+        return entry.account
+
+    async def verify(self, name: str, password: str) -> AccountRecord | None:
+        """The account, or None: the caller has one answer for every reason. Raises StoreUnavailable when too many wait.
+
+        The same login tried on many connections at once is checked once.
+        """
+        known = self.cached(name, password)
+        if known is not None:
+            return known
+        digest = self._digest(name, password)
+        running = self._running.get(digest)
+        if running is None:
+            if len(self._running) >= MAX_WAITING:
+                raise StoreUnavailable("too many logins are waiting")
+            running = asyncio.create_task(self._verify(digest, name, password))
+            self._running[digest] = running
+            running.add_done_callback(lambda _: self._running.pop(digest, None))
+        return await asyncio.shield(running)
+
+    async def make_secret(self, password: str) -> passwords.Secret:
+        """Hash a new password. Raises Refused for one that cannot be used."""
+        salt = self._random.token(16)
+        async with self._turns:
+            return await self._workers.run(lambda: passwords.make_secret(password, salt))
+
+    async def _verify(self, digest: bytes, name: str, password: str) -> AccountRecord | None:
+        generation = self._generation
+        account = await self._account(name)
+        right = account is not None and self._still_holds(digest, account)
+        if not right:
+            right = await self._matches(account, password)
+        if account is None or not right or account.disabled:
+            self._remembered.pop(digest, None)
+            return None
+        self._remember(digest, account, generation)
+        return account
+
+    async def _account(self, name: str) -> AccountRecord | None:
+        try:
+            key = Address.parse(name.strip()).key
+        except AddressError:
+            return None
+        return await self._store.read(lambda tx: tx.accounts.by_address(key))
+
+    def _still_holds(self, digest: bytes, account: AccountRecord) -> bool:
+        """A remembered login needs no Argon2 as long as the password is the one that it was."""
+        entry = self._remembered.get(digest)
+        return (
+            entry is not None
+            and entry.until > self._clock.monotonic()
+            and entry.account.id == account.id
+            and entry.account.credential_version == account.credential_version
+        )
+
+    async def _matches(self, account: AccountRecord | None, password: str) -> bool:
+        usable = account is not None and account.password_hash != "" and len(password) <= passwords.MAX_PASSWORD
+        password_hash = account.password_hash if account is not None and usable else passwords.DUMMY_HASH
+        tried = password[: passwords.MAX_PASSWORD]
+        async with self._turns:
+            matches = await self._workers.run(lambda: passwords.matches(password_hash, tried))
+        return matches and usable
+
+    def _remember(self, digest: bytes, account: AccountRecord, generation: int) -> None:
+        until = self._clock.monotonic() + REMEMBERED_SECONDS
+        previous = self._remembered.pop(digest, None)
+        if previous is not None and previous.until > self._clock.monotonic():
+            until = previous.until  # a check of the row does not make the hour longer
+        self._remembered[digest] = _Remembered(account, until, generation)
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    def _digest(self, name: str, password: str) -> bytes:
+        text = f"{len(name)}:{name}{password}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, text, "sha256")
+
+    def _tenants_changed(self) -> None:
+        self._generation += 1

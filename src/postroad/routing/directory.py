@@ -1,0 +1,136 @@
+"""What recipients and domains come to, kept in memory so that RCPT is answered at once.
+
+Bounded caches, dropped whenever tenants change (signal `config`). A miss is an awaitable read. Whoever has a quota is
+kept for a few seconds only, and not beyond the next delivery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from typing import Generic, TypeVar
+
+from postroad.mail.address import ForwardPath
+from postroad.ports.clock import Clock
+from postroad.ports.signals import Signals
+from postroad.ports.store import DomainRecord, Store
+from postroad.routing.aliases import Resolution, Rules, Target, expand
+from postroad.routing.routes import Transport, transport
+
+METERED_SECONDS = 5.0  # how old a quota's use may be
+MAX_ADDRESSES = 16_384
+MAX_DOMAINS = 16_384
+
+V = TypeVar("V")
+
+
+class RecentCache(Generic[V]):
+    """At most `size` entries, the recently used ones kept: two generations, the older dropped when the newer is full."""
+
+    __slots__ = ("_half", "_new", "_old")
+
+    def __init__(self, size: int) -> None:
+        self._half = max(1, size // 2)
+        self._new: dict[str, V] = {}
+        self._old: dict[str, V] = {}
+
+    def get(self, key: str) -> V | None:
+        value = self._new.get(key)
+        if value is None and self._old:
+            value = self._old.pop(key, None)
+            if value is not None:
+                self.put(key, value)
+        return value
+
+    def put(self, key: str, value: V) -> None:
+        if len(self._new) >= self._half:
+            self._old, self._new = self._new, {}
+        self._new[key] = value
+
+    def drop(self, key: str) -> None:
+        self._new.pop(key, None)
+        self._old.pop(key, None)
+
+    def clear(self) -> None:
+        self._new, self._old = {}, {}
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._old)
+
+
+class _Found:
+    """A domain's row, or the knowledge that there is none."""
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: DomainRecord | None) -> None:
+        self.record = record
+
+
+class Directory:
+    """One for a process."""
+
+    def __init__(self, store: Store, signals: Signals, clock: Clock, rules: Rules) -> None:
+        self._store = store
+        self._clock = clock
+        self.rules = rules
+        self._addresses: RecentCache[Resolution] = RecentCache(MAX_ADDRESSES)
+        self._domains: RecentCache[_Found] = RecentCache(MAX_DOMAINS)
+        self._metered: dict[str, float] = {}  # keys of `_addresses` that have a quota, and until when they hold
+        self._generation = 0
+        signals.listen("config", self.forget)
+
+    def resolve(self, path: ForwardPath) -> Resolution | Awaitable[Resolution]:
+        """What a recipient comes to: at once when it is known, else an awaitable."""
+        key = f"{path.local_part}@{path.domain.ascii}" if path.domain else path.local_part
+        known = self._addresses.get(key)
+        if known is None or (
+            self._metered and self._metered.get(key, self._clock.monotonic()) < self._clock.monotonic()
+        ):
+            return self._read(path, key)
+        return known
+
+    async def _read(self, path: ForwardPath, key: str) -> Resolution:
+        generation = self._generation
+        resolution = await self._store.read(lambda tx: expand(tx, path, self.rules))
+        if generation == self._generation:  # else tenants changed while we read: do not keep what may be old
+            self._addresses.put(key, resolution)
+            self._meter(key, resolution)
+        return resolution
+
+    def _meter(self, key: str, resolution: Resolution) -> None:
+        self._metered.pop(key, None)
+        if resolution.is_metered:
+            if len(self._metered) >= MAX_ADDRESSES:
+                self._drop_metered()
+            self._metered[key] = self._clock.monotonic() + METERED_SECONDS
+
+    def delivered(self, targets: Iterable[Target]) -> None:
+        """Mail has entered these mailboxes: what was known of their quotas is no longer true."""
+        if self._metered and any(target.quota_bytes for target in targets):
+            self._drop_metered()
+
+    def _drop_metered(self) -> None:
+        for key in self._metered:
+            self._addresses.drop(key)
+        self._metered.clear()
+
+    def route(self, domain: str) -> Transport | Awaitable[Transport]:
+        """The next hop for a domain (A-labels or an address literal), by today's rows and settings."""
+        known = self._domains.get(domain)
+        if known is None:
+            return self._read_route(domain)
+        return transport(domain, known.record, self.rules.routes)
+
+    async def _read_route(self, domain: str) -> Transport:
+        generation = self._generation
+        record = await self._store.read(lambda tx: tx.domains.get(domain))
+        if generation == self._generation:
+            self._domains.put(domain, _Found(record))
+        return transport(domain, record, self.rules.routes)
+
+    def forget(self) -> None:
+        """Tenants have changed."""
+        self._generation += 1
+        self._addresses.clear()
+        self._domains.clear()
+        self._metered.clear()

@@ -1,0 +1,92 @@
+"""The next hop for a domain: MX hosts, a relay host, or the smarthost. Pure; `directory` keeps the rows it needs."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+from urllib.parse import unquote, urlsplit
+
+from postroad.mail.address import Domain
+from postroad.ports.store import DomainKind, DomainRecord
+
+LOCAL_DEST = "local"
+
+
+class TransportKind(Enum):
+    """How the hosts of a next hop are found."""
+
+    MX = "mx"  # by DNS: MX records, else the domain's own addresses (RFC 5321 §5.1)
+    HOST = "host"  # one named host or address
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """One next hop. `dest` is what the queue groups by: `mx:remote.test`, `host:relay.example:25`."""
+
+    kind: TransportKind
+    dest: str
+    host: str  # MX: the domain; HOST: a host name or IP address
+    port: int
+    username: str = ""
+    password: str = field(default="", repr=False)
+    implicit_tls: bool = False
+    require_tls: bool = False  # a password is never sent in the clear
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """What of the configuration decides about next hops."""
+
+    mx_port: int = 25
+    smarthost: str = field(default="", repr=False)  # smtp://user:password@host:port, or smtps://
+
+
+def transport(domain: str, record: DomainRecord | None, settings: RouteSettings) -> Transport:
+    """The next hop for mail to `domain` (A-labels, or an address literal). `record` is our row of it, if any.
+
+    A relay domain's own host goes before the smarthost: it says where that domain lives.
+    """
+    if record is not None and record.kind is DomainKind.RELAY:
+        return _to_host(record.relay_host, record.relay_port)
+    if settings.smarthost:
+        return read_smarthost(settings.smarthost)
+    if domain.startswith("["):  # RFC 5321 §5.1: an address literal is its own host
+        return _to_host(Domain(domain).literal_address or "", settings.mx_port)
+    return Transport(TransportKind.MX, f"mx:{domain}", domain, settings.mx_port)
+
+
+def _to_host(host: str, port: int) -> Transport:
+    return Transport(TransportKind.HOST, host_dest(host, port), host, port)
+
+
+def host_dest(host: str, port: int) -> str:
+    """`host:[192.0.2.7]:2525` or `host:relay.example:25`."""
+    try:
+        return f"host:[{ipaddress.ip_address(host)}]:{port}"
+    except ValueError:
+        return f"host:{host.lower()}:{port}"
+
+
+@lru_cache(maxsize=4)
+def read_smarthost(url: str) -> Transport:
+    """`smtp://user:password@host:port` (STARTTLS, demanded where there is a password) or `smtps://` (TLS at once).
+
+    Raises ValueError with words for the configuration's check.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise ValueError("a smarthost is written smtp://host:port or smtp://user:password@host:port")
+    implicit = parts.scheme == "smtps"
+    port = parts.port or (465 if implicit else 587 if parts.username else 25)
+    return Transport(
+        TransportKind.HOST,
+        host_dest(parts.hostname, port),
+        parts.hostname,
+        port,
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        implicit_tls=implicit,
+        require_tls=implicit or bool(parts.username),
+    )
