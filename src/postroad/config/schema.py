@@ -6,14 +6,28 @@ section that they need (`Limits`, `DeliverySettings`), never the whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from postroad.config import values
 
-def setting(default: Any = ..., text: str = "", *, unit: str = "", reload: bool = False, secret: bool = False) -> Any:
-    """A field with its sentence; `reload` says that SIGHUP applies a change."""
-    metadata = {"text": text, "unit": unit, "reload": reload, "secret": secret}
+
+def setting(
+    default: Any = ...,
+    text: str = "",
+    *,
+    unit: str = "",
+    reload: bool = False,
+    secret: bool = False,
+    check: Callable[[Any], str] | None = None,
+) -> Any:
+    """A field with its sentence; `reload` says that SIGHUP applies a change.
+
+    `check` looks at one value (of a list: at each) and returns what is wrong with it, or nothing.
+    """
+    metadata = {"text": text, "unit": unit, "reload": reload, "secret": secret, "check": check}
     if default is ...:
         return field(metadata=metadata)
     if callable(default):
@@ -30,14 +44,18 @@ SERVICES = (
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    database: str = setting("sqlite", "`sqlite` (a file in data_dir), or a `postgresql://` URL")
-    blobs: str = setting("local", "`local` (segment files in data_dir)")
+    database: str = setting(
+        "sqlite", "`sqlite` (a file in data_dir), or a `postgresql://` URL", secret=True, check=values.database
+    )
+    blobs: str = setting("local", "`local` (segment files in data_dir)", check=values.one_of("local"))
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    service: str = setting(text="what is spoken there")
-    address: str = setting(text="`host:port`, `[ipv6]:port`, or `unix:/path`; port 0 takes a free one")
+    service: str = setting(text="what is spoken there: " + ", ".join(SERVICES), check=values.one_of(*SERVICES))
+    address: str = setting(
+        text="`host:port`, `[ipv6]:port`, or `unix:/path`; port 0 takes a free one", check=values.listen_address
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +66,38 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Dns:
-    nameservers: tuple[str, ...] = setting((), "servers to ask, as `address:port`; none: the system's")
-    timeout: float = setting(5.0, "how long one look-up may take", unit="seconds")
+    nameservers: tuple[str, ...] = setting(
+        (), "servers to ask, as `address:port`; none: the system's", check=values.nameserver
+    )
+    timeout: float = setting(5.0, "how long one look-up may take", unit="seconds", check=values.between(0.1, 60))
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
-    port: int = setting(25, "the port dialled on MX hosts")
-    smarthost: str = setting("", "send everything through `smtp://user:password@host:port`", secret=True)
-    expire_after: float = setting(5 * 86400.0, "how long a message is tried", unit="seconds")
+    port: int = setting(25, "the port dialled on MX hosts", check=values.port)
+    smarthost: str = setting(
+        "", "send everything through `smtp://user:password@host:port`", secret=True, check=values.smarthost
+    )
+    expire_after: float = setting(5 * 86400.0, "how long a message is tried", unit="seconds", check=values.at_least(1))
     retry_waits: tuple[float, ...] = setting(
         (300.0, 900.0, 1800.0, 3600.0, 7200.0, 10800.0),
         "waits between tries; the last one repeats (RFC 5321 §4.5.4.1)",
         unit="seconds",
+        check=values.at_least(0.1),
     )
-    connections: int = setting(10, "connections to one destination at once")
-    messages_per_connection: int = setting(100, "then it is closed and a new one opened")
-    max_recipients: int = setting(100, "recipients in one transaction (RFC 5321 §4.5.3.1.8)")
-    connect_timeout: float = setting(30.0, "for one address", unit="seconds")
-    idle_timeout: float = setting(10.0, "how long a connection is kept for the next message", unit="seconds")
-    source_address: str = setting("", "address that connections leave from; empty: the system's choice")
-    dsn_header_only_over: int = setting(65536, "a larger message is returned as its header alone", unit="bytes")
+    connections: int = setting(10, "connections to one destination at once", check=values.at_least(1))
+    messages_per_connection: int = setting(100, "then it is closed and a new one opened", check=values.at_least(1))
+    max_recipients: int = setting(100, "recipients in one transaction (RFC 5321 §4.5.3.1.8)", check=values.at_least(1))
+    connect_timeout: float = setting(30.0, "for one address", unit="seconds", check=values.between(0.1, 600))
+    idle_timeout: float = setting(
+        10.0, "how long a connection is kept for the next message", unit="seconds", check=values.at_least(0)
+    )
+    source_address: str = setting(
+        "", "address that connections leave from; empty: the system's choice", check=values.ip_address
+    )
+    dsn_header_only_over: int = setting(
+        65536, "a larger message is returned as its header alone", unit="bytes", check=values.at_least(0)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,48 +105,80 @@ class Limits:
     exempt: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1/128"),
         "clients that rate, connection and sending limits spare (never a permission to relay)",
+        check=values.network,
     )
-    max_message_size: int = setting(50 * 1024 * 1024, "largest message taken (SIZE, RFC 1870)", unit="bytes")
-    max_recipients: int = setting(1000, "recipients of one SMTP transaction; more get 452 4.5.3")
-    max_errors: int = setting(20, "wrong commands in one session before it is ended with 421")
-    max_unknown_recipients: int = setting(50, "unknown recipients in one session before it is ended with 421")
-    max_connections: int = setting(5000, "connections of all services together")
-    max_connections_per_client: int = setting(100, "connections from one address (exempt clients are spared)")
-    max_received_fields: int = setting(50, "Received fields before a message is a loop (RFC 5321 §6.3)")
-    max_header_size: int = setting(1024 * 1024, "largest header block", unit="bytes")
-    min_free: int = setting(256 * 1024 * 1024, "disk kept free: below it MAIL is answered 452", unit="bytes")
-    mail_timeout: float = setting(300.0, "patience for a command (RFC 5321 §4.5.3.2)", unit="seconds")
-    data_timeout: float = setting(180.0, "patience between two pieces of a body", unit="seconds")
-    idle_timeout: float = setting(1800.0, "patience of IMAP with a silent client (RFC 3501 §5.4)", unit="seconds")
-    pop3_timeout: float = setting(600.0, "patience of POP3 with a silent client (RFC 1939 §3)", unit="seconds")
-    unauthenticated_timeout: float = setting(60.0, "IMAP and POP3: patience before login", unit="seconds")
-    passwords_at_once: int = setting(2, "Argon2 runs at the same time; each takes 19 MiB")
+    max_message_size: int = setting(
+        50 * 1024 * 1024, "largest message taken (SIZE, RFC 1870)", unit="bytes", check=values.at_least(1024)
+    )
+    max_recipients: int = setting(
+        1000, "recipients of one SMTP transaction; more get 452 4.5.3", check=values.at_least(100)
+    )
+    max_errors: int = setting(20, "wrong commands in one session before it is ended with 421", check=values.at_least(1))
+    max_unknown_recipients: int = setting(
+        50, "unknown recipients in one session before it is ended with 421", check=values.at_least(1)
+    )
+    max_connections: int = setting(5000, "connections of all services together", check=values.at_least(1))
+    max_connections_per_client: int = setting(
+        100, "connections from one address (exempt clients are spared)", check=values.at_least(1)
+    )
+    max_received_fields: int = setting(
+        50, "Received fields before a message is a loop (RFC 5321 §6.3)", check=values.between(1, 1000)
+    )
+    max_header_size: int = setting(1024 * 1024, "largest header block", unit="bytes", check=values.at_least(1024))
+    min_free: int = setting(
+        256 * 1024 * 1024, "disk kept free: below it MAIL is answered 452", unit="bytes", check=values.at_least(0)
+    )
+    mail_timeout: float = setting(
+        300.0, "patience for a command (RFC 5321 §4.5.3.2)", unit="seconds", check=values.at_least(1)
+    )
+    data_timeout: float = setting(
+        180.0, "patience between two pieces of a body", unit="seconds", check=values.at_least(1)
+    )
+    idle_timeout: float = setting(
+        1800.0, "patience of IMAP with a silent client (RFC 3501 §5.4)", unit="seconds", check=values.at_least(1)
+    )
+    pop3_timeout: float = setting(
+        600.0, "patience of POP3 with a silent client (RFC 1939 §3)", unit="seconds", check=values.at_least(1)
+    )
+    unauthenticated_timeout: float = setting(
+        60.0, "IMAP and POP3: patience before login", unit="seconds", check=values.at_least(1)
+    )
+    passwords_at_once: int = setting(2, "Argon2 runs at the same time; each takes 19 MiB", check=values.between(1, 64))
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    delimiter: str = setting("+", "what stands between a mailbox and its detail; empty: no details")
+    delimiter: str = setting(
+        "+", "what stands between a mailbox and its detail; empty: no details", check=values.delimiter
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    events: float = setting(45.0, "events and finished messages", unit="days")
-    dialogues: float = setting(45.0, "attempts and their dialogues", unit="days")
-    refusals: float = setting(45.0, "refused attempts", unit="days")
+    events: float = setting(45.0, "events and finished messages", unit="days", check=values.at_least(0))
+    dialogues: float = setting(45.0, "attempts and their dialogues", unit="days", check=values.at_least(0))
+    refusals: float = setting(45.0, "refused attempts", unit="days", check=values.at_least(0))
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    format: str = setting("text", "`text` or `json`")
-    level: str = setting("info", "`debug`, `info`, `warning` or `error`", reload=True)
+    format: str = setting("text", "`text` or `json`", check=values.one_of("text", "json"))
+    level: str = setting(
+        "info",
+        "`debug`, `info`, `warning` or `error`",
+        reload=True,
+        check=values.one_of("debug", "info", "warning", "error"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    hostname: str = setting(text="EHLO name, PTR and certificate")
+    hostname: str = setting(text="EHLO name, PTR and certificate", check=values.hostname)
     data_dir: Path = setting(text="where rows, segments, keys and the control socket live")
     node: str = setting("", "name of this node; empty: the hostname")
-    roles: tuple[str, ...] = setting(("all",), "`all`, or a choice of " + ", ".join(ROLES))
+    roles: tuple[str, ...] = setting(
+        ("all",), "`all`, or a choice of " + ", ".join(ROLES), check=values.one_of("all", *ROLES)
+    )
     storage: Storage = setting(Storage, "where things are kept")
     listen: tuple[Listen, ...] = setting((), "listeners")
     tls: Tls = setting(Tls, "certificate")

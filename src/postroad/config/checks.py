@@ -1,0 +1,52 @@
+"""What no single value can tell: settings that do not fit one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from postroad.config.problems import Problem
+from postroad.config.schema import Settings
+
+IMPLICIT_TLS = frozenset({"submissions", "imaps", "pop3s", "https"})
+
+
+def inconsistencies(settings: Settings) -> list[Problem]:
+    """Every pair of settings that cannot both be meant."""
+    return [problem for check in _CHECKS for problem in check(settings)]
+
+
+def _certificate_has_key(settings: Settings) -> Iterator[Problem]:
+    tls = settings.tls
+    if (tls.certificate is None) != (tls.key is None):
+        missing, there = ("key", "certificate") if tls.key is None else ("certificate", "key")
+        yield Problem(f"tls.{missing}", f"is missing while tls.{there} is set", "give both or neither")
+
+
+def _tls_listeners_have_certificate(settings: Settings) -> Iterator[Problem]:
+    if settings.tls.certificate:
+        return
+    for number, listen in enumerate(settings.listen):
+        if listen.service in IMPLICIT_TLS:
+            yield Problem(
+                f"listen[{number}].service",
+                f"`{listen.service}` speaks TLS from the first byte, and there is no certificate",
+                "set tls.certificate and tls.key, or remove this listener",
+            )
+
+
+def _addresses_are_distinct(settings: Settings) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for number, listen in enumerate(settings.listen):
+        if listen.address.endswith(":0"):
+            continue
+        first = seen.setdefault(listen.address, number)
+        if first != number:
+            yield Problem(f"listen[{number}].address", f"`{listen.address}` is taken by listen[{first}] already")
+
+
+def _some_role(settings: Settings) -> Iterator[Problem]:
+    if not settings.roles:
+        yield Problem("roles", "is empty: the process would do nothing", 'write roles = ["all"]')
+
+
+_CHECKS = (_certificate_has_key, _tls_listeners_have_certificate, _addresses_are_distinct, _some_role)
