@@ -37,6 +37,7 @@ def journaled_fs(folder: Path, gib: int = 6) -> Iterator[Path]:
     image = folder / "journaled.img"
     mount = folder / "fs"
     mount.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)  # the peers run as users of their own
     with image.open("wb") as file:
         file.truncate(gib << 30)
     subprocess.run([_need("mkfs.ext4"), "-q", "-F", str(image)], check=True)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bench.postfix import Postfix, maildir, relay
 from conftest import Site, program
 from mailbag import added_fields, fetch_by_subject, message
-
-from bench.postfix import Postfix, maildir, relay
 
 pytestmark = pytest.mark.interop
 
