@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from math import inf
 from time import perf_counter
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from postroad.adapters.net.hub import SMALL_READ, Hub, Timer
-from postroad.adapters.net.tls import TlsFilter
+from postroad.adapters.net.gone import GONE
+from postroad.adapters.net.hub import SMALL_READ, Hub
+from postroad.adapters.net.patience import Patience
 from postroad.mail.envelope import TlsInfo
 from postroad.ports.net import ClientTls, Endpoint, Session, TlsFailed
 from postroad.proto.wire import Interruption, Machine, Signal
+
+if TYPE_CHECKING:  # a server without TLS need not load it
+    from postroad.adapters.net.tls import TlsFilter
 
 EVENTS_PER_TURN = 32
 SECONDS_PER_TURN = 0.002
@@ -39,45 +42,13 @@ class _Securable(Protocol):
     def tls_established(self, info: TlsInfo) -> None: ...
 
 
-class _Gone:
-    """Stands in for machine and session when the connection is gone, so that they are freed at once."""
-
-    patience = inf
-
-    def receive_data(self, data: bytes) -> None: ...
-
-    def receive_eof(self) -> None: ...
-
-    def next_event(self) -> Any:
-        return NEED_DATA
-
-    def data_to_send(self) -> bytes:
-        return b""
-
-    def interrupt(self, reason: Interruption) -> None: ...
-
-    def connected(self, connection: Any) -> None: ...
-
-    def answer(self, event: Any) -> None: ...
-
-    def secured(self, info: TlsInfo) -> None: ...
-
-    def failed(self, error: Exception) -> None: ...
-
-    def disconnected(self, error: Exception | None) -> None: ...
-
-
-GONE = _Gone()
-
-
 class Driver(asyncio.BufferedProtocol):
     """One connection. Implements ports.net.Connection towards the session."""
 
     __slots__ = (
-        "_blocked", "_closing", "_connected", "_deadline", "_drain", "_error", "_filter", "_handshaking", "_held",
-        "_hub", "_implicit", "_interruption", "_leave", "_local", "_lost", "_machine", "_make_filter", "_opened", "_paused",
-        "_peer", "_running", "_session", "_task", "_timer", "_timer_due", "_tls", "_transport", "_turn", "_window",
-        "half_closed",
+        "_blocked", "_closing", "_connected", "_drain", "_error", "_filter", "_handshaking", "_held", "_hub",
+        "_implicit", "_interruption", "_leave", "_local", "_lost", "_machine", "_make_filter", "_opened", "_patience",
+        "_paused", "_peer", "_running", "_session", "_task", "_tls", "_transport", "_turn", "_window", "half_closed",
     )  # fmt: skip
 
     def __init__(
@@ -118,8 +89,7 @@ class Driver(asyncio.BufferedProtocol):
         self._closing = self._lost = self._connected = self._handshaking = self.half_closed = False
         self._interruption: Interruption | None = None
         self._error: Exception | None = None
-        self._timer: Timer | None = None
-        self._timer_due = self._deadline = inf
+        self._patience = Patience(hub.timers, self._expired)
 
     # -- what the session sees ---------------------------------------------------------------------------------
 
@@ -144,7 +114,9 @@ class Driver(asyncio.BufferedProtocol):
         self._window = self._hub.window(size)
 
     def wake(self) -> None:
-        if not self._running:
+        if self._task is not None and not self._blocked:
+            self.flush()
+        elif not self._running:
             self.advance()
 
     def send(self, data: bytes) -> None:
@@ -175,7 +147,7 @@ class Driver(asyncio.BufferedProtocol):
         self._closing = True
         if self._filter is not None:
             self._transport.write(self._filter.close())
-        self._arm(LINGER)
+        self._patience.arm(LINGER)
         self._release_drain()
         if self._held and not self.half_closed:
             self._half_close()
@@ -232,11 +204,14 @@ class Driver(asyncio.BufferedProtocol):
         data = bytes(self._window[:nbytes])
         if self._closing:
             return  # lingering: the peer talks on, nobody listens
-        if self._filter is not None:
-            self._receive_tls(data)
-        else:
-            self._machine.receive_data(data)
-            self._received()
+        try:
+            if self._filter is not None:
+                self._receive_tls(data)
+            else:
+                self._machine.receive_data(data)
+                self._received()
+        except Exception as error:
+            self._broken(error)
 
     def eof_received(self) -> bool:
         """The peer will send no more. It may still read: answers under way are sent (RFC 9293 §3.6)."""
@@ -249,18 +224,18 @@ class Driver(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         self._blocked = True
         if not self._closing:
-            self._arm(self._hub.write_timeout)
+            self._patience.arm(self._hub.write_timeout)
 
     def resume_writing(self) -> None:
         self._blocked = False
         self._release_drain()
         if not self._closing:
-            self._deadline = inf
+            self._patience.disarm()
             self.advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        self._disarm()
+        self._patience.end()
         self._release_drain()
         if self._task is not None:
             self._hub.keep(self._task)
@@ -283,7 +258,9 @@ class Driver(asyncio.BufferedProtocol):
 
     def advance(self) -> None:
         """Run until the machine wants bytes or an answer must wait; at most one turn."""
-        if self._lost or self._task is not None or self._turn or self._blocked or not self._connected:
+        if self._task is not None or self._turn or self._blocked or self._handshaking or not self._connected:
+            return
+        if self._running or self._lost or self._closing:
             return
         self._running = True
         self._paused = False
@@ -310,6 +287,8 @@ class Driver(asyncio.BufferedProtocol):
             if waiting is not None:
                 self._wait(waiting)
                 return
+            if self._closing or self._handshaking:
+                return
             if perf_counter() > end:
                 break
         self.flush()
@@ -327,9 +306,9 @@ class Driver(asyncio.BufferedProtocol):
             return
         if signal is PAUSED:
             self._paused = True
-            self._deadline = inf
+            self._patience.disarm()
         elif not self._blocked:
-            self._arm(self._machine.patience)
+            self._patience.arm(self._machine.patience)
             if self._held:
                 self._held = False
                 self._transport.resume_reading()
@@ -338,7 +317,7 @@ class Driver(asyncio.BufferedProtocol):
         """Leave the machine alone until the answer is there."""
         self.flush()
         if not self._closing and not self._blocked:
-            self._deadline = inf
+            self._patience.disarm()
         self._task = asyncio.ensure_future(waiting)
         self._task.add_done_callback(self._answered)
 
@@ -355,9 +334,9 @@ class Driver(asyncio.BufferedProtocol):
                 self._fail(error)
         if self._lost:
             return
-        if self._interruption is None or self._blocked:
+        if self._interruption is None:
             self.advance()
-        if self._interruption is not None and self._task is None:
+        else:
             self._end(self._interruption)
 
     def _fail(self, error: Exception) -> None:
@@ -454,8 +433,11 @@ class Driver(asyncio.BufferedProtocol):
         if self._make_filter is None:
             raise RuntimeError("this connection has no TLS to offer")
         self._handshaking = True
+        if self._held:
+            self._held = False
+            self._transport.resume_reading()
         self._filter = self._make_filter(client)
-        self._arm(HANDSHAKE_PATIENCE)
+        self._patience.arm(HANDSHAKE_PATIENCE)
         self._receive_tls(b"")
 
     def _receive_tls(self, data: bytes) -> None:
@@ -481,7 +463,7 @@ class Driver(asyncio.BufferedProtocol):
     def _secured(self, info: TlsInfo) -> None:
         self._handshaking = False
         self._tls = info
-        self._deadline = inf
+        self._patience.disarm()
         if not self._connected:
             self._open()
             return
@@ -497,42 +479,16 @@ class Driver(asyncio.BufferedProtocol):
         self._filter = None
         self._closing = True
         self._release_drain()
-        self._arm(LINGER)
+        self._patience.arm(LINGER)
         self._transport.close()
 
     # -- patience ----------------------------------------------------------------------------------------------
 
-    def _arm(self, seconds: float) -> None:
-        """Move the deadline. The timer behind it is left alone when it fires earlier: it then looks again."""
-        self._deadline = due = self._hub.time() + seconds
-        if self._timer is not None:
-            if self._timer_due <= due:
-                return
-            self._timer.cancel()
-        if due == inf:
-            self._timer = None
-            return
-        self._timer_due = due
-        self._timer = self._hub.timers.call_later(seconds, self._expire)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _expire(self) -> None:
-        self._timer = None
-        if self._lost or self._deadline == inf:
-            return
-        left = self._deadline - self._hub.time()
-        if left > 0.001:
-            self._timer_due = self._deadline
-            self._timer = self._hub.timers.call_later(left, self._expire)
-        elif self._closing or self._blocked or self._handshaking:
-            self._error = self._error or TimeoutError("the peer took too long")
+    def _expired(self) -> None:
+        self._error = self._error or TimeoutError("the peer took too long")
+        if self._closing or self._blocked or self._handshaking:
             self.abort()
         else:
-            self._error = TimeoutError("the peer took too long")
             self._end(Interruption.TIMEOUT)
 
 

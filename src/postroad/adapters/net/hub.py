@@ -6,10 +6,11 @@ The hub owns nothing of a conversation. `listen` and `dial` put drivers into it;
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
+from postroad.adapters.net.patience import Timers
+from postroad.observe import log
 from postroad.proto.wire import Interruption
 
 if TYPE_CHECKING:
@@ -18,32 +19,18 @@ if TYPE_CHECKING:
 SMALL_READ = 16 * 1024  # before authentication: one 256 KiB read can hold 43,690 NOOPs
 LARGE_READ = 256 * 1024
 
-logger = logging.getLogger("postroad.net")
-
-
-class Timer(Protocol):
-    """What `call_later` returns."""
-
-    def cancel(self) -> None: ...
-
-
-class Timers(Protocol):
-    """The part of an event loop that tells time; a test's jumping clock has it too."""
-
-    def time(self) -> float: ...
-
-    def call_later(self, delay: float, callback: Callable[..., Any], /, *args: Any) -> Timer: ...
+_log = log.get("net")
 
 
 def log_bug(connection: Driver, error: BaseException) -> None:
-    """The default way to report that a session or machine raised: once, with its peer."""
-    logger.error("a session failed", exc_info=error, extra={"peer": str(connection.peer)})
+    """The usual way to report that a session or machine raised: once, with its peer."""
+    _log.exception("a session failed", error, peer=str(connection.peer))
 
 
 class Hub:
     """One for each event loop. The read buffer is shared: a loop fills it and hands it over in one breath."""
 
-    __slots__ = ("_bug", "_empty", "_large", "_small", "live", "loop", "time", "timers", "unfinished", "write_timeout")
+    __slots__ = ("_bug", "_empty", "_large", "_small", "live", "loop", "timers", "unfinished", "write_timeout")
 
     def __init__(
         self,
@@ -55,7 +42,6 @@ class Hub:
     ) -> None:
         self.loop = loop or asyncio.get_running_loop()
         self.timers: Timers = timers or self.loop
-        self.time = self.timers.time
         self.live: set[Driver] = set()
         self.unfinished: set[asyncio.Future[None]] = set()  # answers whose peer has gone; a commit must not be torn
         self.write_timeout = write_timeout

@@ -7,12 +7,16 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from postroad.adapters.net.driver import Driver, endpoint_of
 from postroad.adapters.net.hub import Hub
-from postroad.adapters.net.tls import ServerTls
+from postroad.observe.metrics import COUNTERS
 from postroad.ports.net import Endpoint, Session
 from postroad.proto.wire import Machine
+
+if TYPE_CHECKING:
+    from postroad.adapters.net.tls import ServerTls
 
 Factory = Callable[[], tuple[Machine, Session]]
 BACKLOG = 1024
@@ -21,7 +25,7 @@ BACKLOG = 1024
 class Doorman:
     """Counts connections, in all and for each client; the exempt are counted but never turned away for their own."""
 
-    __slots__ = ("_counts", "_exempt", "_per_client", "_total", "count", "refused")
+    __slots__ = ("_counts", "_exempt", "_per_client", "_total", "count")
 
     def __init__(self, *, total: int, per_client: int, exempt: Iterable[str] = ()) -> None:
         self._total = total
@@ -29,14 +33,13 @@ class Doorman:
         self._exempt = [ipaddress.ip_network(net) for net in exempt]
         self._counts: dict[str, int] = {}
         self.count = 0
-        self.refused = 0
 
     def admit(self, driver: Driver) -> Callable[[], None] | None:
         """Let a peer in and return what to call when it leaves; None turns it away."""
         client = driver.peer.host
         have = self._counts.get(client, 0)
         if self.count >= self._total or (have >= self._per_client and not self.exempts(client)):
-            self.refused += 1
+            COUNTERS.turned_away += 1
             return None
         self.count += 1
         self._counts[client] = have + 1
@@ -83,15 +86,19 @@ async def listen(
     tls: ServerTls | None = None,
     implicit: bool = False,
     doorman: Doorman | None = None,
+    service: str = "",
 ) -> Listener:
     """Listen at `endpoint` (port 0: a free one; a path with port 0: a Unix socket).
 
     With `tls` a session may call `start_tls`; with `implicit` each connection begins with the handshake.
+    `service` is the name that connections are counted under.
     """
     make_filter = tls.filter if tls is not None else None
+    counts = COUNTERS.connections
     admit = doorman.admit if doorman is not None else None
 
     def accept() -> Driver:
+        counts[service] = counts.get(service, 0) + 1
         machine, session = factory()
         return Driver(hub, machine, session, make_filter=make_filter, implicit=implicit, admit=admit)
 

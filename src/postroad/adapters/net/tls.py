@@ -1,87 +1,159 @@
 """TLS as a filter over memory BIOs: ciphertext in, plaintext out, and the other way.
 
-The driver owns the bytes; this module owns contexts and handshakes. Servers follow Mozilla's intermediate
-configuration; clients that send mail are opportunistic (RFC 7435): old versions are better than plaintext.
+The driver owns the bytes, this module contexts and handshakes. The binding is pyOpenSSL (docs/decisions/0003). Servers
+follow Mozilla's intermediate configuration; clients that send mail are opportunistic (RFC 7435): an old version or an
+unproven certificate is better than plaintext.
 """
 
 from __future__ import annotations
 
-import ssl
 from contextlib import suppress
 from pathlib import Path
+
+from OpenSSL import SSL
 
 from postroad.mail.envelope import TlsInfo
 from postroad.ports.net import ClientTls, TlsFailed
 
-# Mozilla intermediate 5.7; TLS 1.3 suites are OpenSSL's own.
+# Mozilla intermediate, version 6; the TLS 1.3 suites are OpenSSL's own.
 SERVER_CIPHERS = (
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
-    "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 )
-SLICE = 4096  # ciphertext is taken in pieces, so that a BIO never grows beyond one; it does not shrink again
-READ = 64 * 1024
+OPPORTUNISTIC_CIPHERS = b"ALL:@SECLEVEL=0"  # also what takes no certificate, and TLS 1.0: still no reader on the way
+SLICE = 4096  # a memory BIO never shrinks, so no more than this is ever put in: an idle connection stays small
+RECORD = 16384
+APPLICATION_DATA = 23
+LOST = -1  # the record boundary was not seen; every read then looks for more
 
 
 class TlsFilter:
     """One connection's TLS. `info` is set when the handshake is done, `eof` when the peer said close_notify."""
 
-    __slots__ = ("_incoming", "_object", "_outgoing", "eof", "info")
+    __slots__ = ("_client", "_connection", "_out", "_owed", "eof", "info")
 
-    def __init__(self, context: ssl.SSLContext, client: ClientTls | None) -> None:
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._object = context.wrap_bio(
-            self._incoming, self._outgoing, client is None, client.server_name if client else None
-        )
+    def __init__(self, context: SSL.Context, client: ClientTls | None) -> None:
+        self._connection = SSL.Connection(context, None)
+        self._client = client
+        self._out = b""
+        self._owed = 0  # bytes missing of the record that is arriving
         self.info: TlsInfo | None = None
         self.eof = False
+        if client is None:
+            self._connection.set_accept_state()
+            return
+        self._connection.set_connect_state()
+        if client.server_name and not client.server_name[-1].isdigit():  # no SNI for addresses (RFC 6066 §3)
+            self._connection.set_tlsext_host_name(client.server_name.encode("ascii", "ignore"))
 
     def receive(self, data: bytes) -> bytes:
-        """Ciphertext from the peer; the plaintext in it. Raises TlsFailed."""
-        plain: list[bytes] = []
+        """Ciphertext from the peer; the plaintext in it. Raises TlsFailed; an alert may then be in `data_to_send`."""
         try:
-            for start in range(0, len(data) or 1, SLICE):
-                self._incoming.write(data[start : start + SLICE])
-                if self.info is None:
-                    self._object.do_handshake()
-                    self.info = self._describe()
-                self._read(plain)
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as error:
-            raise TlsFailed(str(error)) from error
-        return b"".join(plain)
-
-    def _read(self, plain: list[bytes]) -> None:
-        try:
-            while data := self._object.read(READ):
-                plain.append(data)
-            self.eof = True
-        except ssl.SSLWantReadError:
-            pass
+            if self.info is None:
+                return self._handshake(data)
+            if self._owed == 0 and len(data) <= SLICE and _is_one_record(data):
+                return self._read_one(data)
+            return self._read_many(data)
+        except SSL.Error as error:
+            with suppress(SSL.Error):
+                self._out += self._drain()
+            raise TlsFailed(_words(error)) from error
 
     def send(self, data: bytes) -> bytes:
         """Plaintext for the peer; the ciphertext to write."""
-        self._object.write(data)
-        return self._outgoing.read()
+        if len(data) <= SLICE:
+            self._connection.send(data)
+            return self._connection.bio_read(len(data) + 512)
+        pieces = []
+        for start in range(0, len(data), SLICE):
+            self._connection.send(data[start : start + SLICE])
+            pieces.append(self._connection.bio_read(SLICE + 512))
+        return b"".join(pieces)
 
     def data_to_send(self) -> bytes:
-        return self._outgoing.read()
+        """What the handshake, or an alert, has for the peer."""
+        out, self._out = self._out, b""
+        return out
 
     def close(self) -> bytes:
-        """close_notify."""
-        with suppress(ssl.SSLError):  # we do not wait for the peer's own
-            self._object.unwrap()
-        return self._outgoing.read()
+        """close_notify. We do not wait for the peer's own."""
+        with suppress(SSL.Error):
+            self._connection.shutdown()
+        with suppress(SSL.Error):
+            return self._drain()
+        return b""
+
+    def _handshake(self, data: bytes) -> bytes:
+        if data:
+            self._follow(data)
+            self._connection.bio_write(data)
+        with suppress(SSL.WantReadError):
+            self._connection.do_handshake()
+            self.info = self._describe()
+        with suppress(SSL.WantReadError):
+            self._out += self._drain()
+        if self.info is None:
+            return b""
+        plain: list[bytes] = []  # what came in the same segment as the last handshake message
+        self._read_all(plain)
+        return b"".join(plain)
+
+    def _drain(self) -> bytes:
+        return self._connection.bio_read(RECORD * 2)
+
+    def _read_one(self, data: bytes) -> bytes:
+        """The usual case: nothing is left over and nothing is begun, so one read takes all there is."""
+        self._connection.bio_write(data)
+        with suppress(SSL.WantReadError):  # a session ticket or a key update
+            return self._connection.recv(len(data))
+        return b""
+
+    def _read_many(self, data: bytes) -> bytes:
+        plain: list[bytes] = []
+        self._follow(data)
+        for start in range(0, len(data), SLICE):
+            self._connection.bio_write(data[start : start + SLICE])
+            self._read_all(plain)
+        return b"".join(plain)
+
+    def _read_all(self, plain: list[bytes]) -> None:
+        try:
+            while not self.eof:
+                plain.append(self._connection.recv(RECORD))
+        except SSL.WantReadError:
+            pass
+        except SSL.ZeroReturnError:
+            self.eof = True
+
+    def _follow(self, data: bytes) -> None:
+        """Find where the record that is arriving ends (RFC 8446 §5.1)."""
+        if self._owed == LOST:
+            return
+        position, size = self._owed, len(data)
+        while position + 5 <= size:
+            position += 5 + int.from_bytes(data[position + 3 : position + 5])
+        self._owed = position - size if position >= size else LOST
 
     def _describe(self) -> TlsInfo:
-        cipher = self._object.cipher()
-        return TlsInfo(version=self._object.version() or "", cipher=cipher[0] if cipher else "")
+        connection, client = self._connection, self._client
+        chain = connection.get_peer_cert_chain(as_cryptography=True) if client else None
+        if client and client.verify:
+            from postroad.adapters.net.verify import verify
+
+            verify(chain or [], client.server_name)
+        return TlsInfo(
+            version=connection.get_protocol_version_name(),
+            cipher=connection.get_cipher_name() or "",
+            server_name=client.server_name
+            if client
+            else (connection.get_servername() or b"").decode("ascii", "replace"),
+            verified=bool(client and client.verify),
+            peer_subject=chain[0].subject.rfc4514_string() if chain else "",
+        )
 
 
 class ServerTls:
-    """A listener's certificate; `reload` swaps it for new connections."""
+    """A listener's certificate. `reload` swaps it: new connections get the new one, the others keep theirs."""
 
     __slots__ = ("_context",)
 
@@ -89,33 +161,67 @@ class ServerTls:
         self._context = _server_context(certificate, key)
 
     def reload(self, certificate: Path, key: Path) -> None:
+        """Raises, and keeps the old certificate, when the new one cannot be used."""
         self._context = _server_context(certificate, key)
 
-    def filter(self, client: ClientTls | None = None) -> TlsFilter:  # noqa: ARG002 - a server's filter
+    def filter(self, client: ClientTls | None = None) -> TlsFilter:
+        assert client is None, "a listener's connection is the server"
         return TlsFilter(self._context, None)
 
 
 class ClientContexts:
-    """The two ways in which we ask for TLS."""
+    """How we ask for TLS: opportunistic, or (with `verify`) modern versions only. Made once, at the first use."""
 
-    __slots__ = ("_opportunistic", "_verifying")
+    __slots__ = ("_modern", "_opportunistic")
 
     def __init__(self) -> None:
-        self._opportunistic = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._opportunistic.check_hostname = False
-        self._opportunistic.verify_mode = ssl.CERT_NONE
-        self._opportunistic.set_ciphers("ALL:@SECLEVEL=0")
-        self._verifying = ssl.create_default_context()
+        self._opportunistic: SSL.Context | None = None
+        self._modern: SSL.Context | None = None
 
     def filter(self, client: ClientTls | None) -> TlsFilter:
-        assert client is not None
-        return TlsFilter(self._verifying if client.verify else self._opportunistic, client)
+        assert client is not None, "a dialled connection is the client"
+        if client.verify:
+            self._modern = self._modern or _client_context(SSL.TLS1_2_VERSION, SERVER_CIPHERS)
+            return TlsFilter(self._modern, client)
+        self._opportunistic = self._opportunistic or _client_context(SSL.TLS1_VERSION, OPPORTUNISTIC_CIPHERS)
+        return TlsFilter(self._opportunistic, client)
 
 
-def _server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(SERVER_CIPHERS)
-    context.num_tickets = 1
-    context.load_cert_chain(certificate, key)
+def _server_context(certificate: Path, key: Path) -> SSL.Context:
+    context = _context(SSL.TLS_SERVER_METHOD, SSL.TLS1_2_VERSION, SERVER_CIPHERS)
+    try:
+        context.use_certificate_chain_file(str(certificate))
+        context.use_privatekey_file(str(key))
+        context.check_privatekey()
+    except SSL.Error as error:
+        raise ValueError(f"{certificate} and {key}: {_words(error)}") from error
+    context.set_session_id(b"postroad")
     return context
+
+
+def _client_context(oldest: int, ciphers: bytes) -> SSL.Context:
+    """Certificates are judged after the handshake, if at all: what is offered is worth recording either way."""
+    context = _context(SSL.TLS_CLIENT_METHOD, oldest, ciphers)
+    context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
+    return context
+
+
+def _context(method: int, oldest: int, ciphers: bytes) -> SSL.Context:
+    context = SSL.Context(method)
+    context.set_min_proto_version(oldest)
+    context.set_cipher_list(ciphers)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection keeps no record buffers
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)  # sessions are resumed by tickets: nothing is kept here
+    context.set_verify(SSL.VERIFY_NONE)
+    return context
+
+
+def _is_one_record(data: bytes) -> bool:
+    return len(data) > 5 and data[0] == APPLICATION_DATA and int.from_bytes(data[3:5]) == len(data) - 5
+
+
+def _words(error: SSL.Error) -> str:
+    """OpenSSL's reasons, for people."""
+    reasons = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    return "TLS: " + (", ".join(reason[-1] for reason in reasons) or "the handshake failed")

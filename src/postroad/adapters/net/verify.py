@@ -1,0 +1,48 @@
+"""Whether a server's certificate chain leads to a root that this system trusts, and fits the name (RFC 9525).
+
+Asked after the handshake, of the chain that the peer sent: most senders of mail do not ask at all.
+"""
+
+from __future__ import annotations
+
+import ssl
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from postroad.ports.net import TlsFailed
+
+
+def verify(chain: list[x509.Certificate], name: str, *, roots: Path | None = None) -> None:
+    """Raises TlsFailed when `chain` does not prove `name`."""
+    if not chain:
+        raise TlsFailed("TLS: the server sent no certificate")
+    try:
+        PolicyBuilder().store(_roots(roots or system_roots())).build_server_verifier(_subject(name)).verify(
+            chain[0], chain[1:]
+        )
+    except (VerificationError, ValueError) as error:
+        raise TlsFailed(f"TLS: the certificate does not prove {name}: {error}") from error
+
+
+def system_roots() -> Path:
+    """The file of trusted roots; OpenSSL's variable SSL_CERT_FILE names another."""
+    return Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
+
+
+@cache
+def _roots(path: Path) -> Store:
+    try:
+        return Store(x509.load_pem_x509_certificates(path.read_bytes()))
+    except OSError as error:
+        raise TlsFailed(f"TLS: no trusted roots in {path}") from error
+
+
+def _subject(name: str) -> x509.DNSName | x509.IPAddress:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
