@@ -1,7 +1,7 @@
 """A load of submitters that keeps count: what was sent, what was acknowledged, what was cut off in between.
 
 Each session sends its share, message after message, on one connection; when the connection breaks it comes back and
-sends again what was not acknowledged, as every real client does. Raw sockets on asyncio, so that the client costs little.
+sends again what was not acknowledged, as every real client does. Raw sockets, so that it costs little.
 """
 
 from __future__ import annotations
