@@ -1,0 +1,461 @@
+"""One SMTP conversation with one host, carrying message after message.
+
+A session over `proto.smtp.client`: it opens (greeting, EHLO, STARTTLS, AUTH), then asks its feed for requests and
+reports an outcome for each. All in callbacks: no task and no wake-up per reply. Where the server pipelines and is quick,
+the next message's commands follow the last one's body in the same write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from postroad.delivery.agent import AttemptRequest, Feed, OpenFailure
+from postroad.delivery.transaction import Transaction, to_status
+from postroad.mail.envelope import BodyFlag, TlsInfo
+from postroad.mail.status import Status, status
+from postroad.observe import log
+from postroad.ports.clock import Clock
+from postroad.ports.ids import AttemptId, IdSource
+from postroad.ports.net import ClientTls, Connection, Endpoint
+from postroad.proto.smtp.client import (
+    ClientEvent,
+    Command,
+    CommandSkipped,
+    ConversationEnded,
+    EndReason,
+    ReplyReceived,
+    SmtpClient,
+)
+from postroad.proto.smtp.incoming import RemoteReply
+from postroad.routing.routes import Transport
+
+QUICK = 0.25  # seconds: a server slower than this after the final dot gets no message chained behind another
+
+_log = log.get("delivery")
+
+
+@dataclass(frozen=True, slots=True)
+class Craft:
+    """What every conversation of this process shares."""
+
+    hostname: str  # said in EHLO
+    clock: Clock
+    ids: IdSource
+    messages_per_connection: int
+    idle_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one conversation goes. `plain_because`, when set, is why no TLS is tried."""
+
+    host: str
+    endpoint: Endpoint
+    transport: Transport
+    plain_because: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        """On this machine: nobody listens in between."""
+        return self.endpoint.host == "::1" or self.endpoint.host.startswith("127.")
+
+    @property
+    def verify(self) -> bool:
+        """A password goes to a server that has proven its name, and to no other."""
+        return bool(self.transport.password) and not self.is_here
+
+    @property
+    def tls(self) -> ClientTls:
+        return ClientTls(self.host, self.verify)
+
+
+class Conversation:
+    """Implements ports.net.Session towards the driver and agent.Carrier towards the queue.
+
+    `opened` tells when it is ready (None), or why it never will be.
+    """
+
+    __slots__ = (
+        "__weakref__", "_connection", "_craft", "_dirty", "_feed", "_gone", "_handshaking", "_leaving", "_notes",
+        "_opened_at", "_over", "_prologue", "_quick", "_served", "_stream", "_timings", "_tls", "_transactions",
+        "is_idle", "machine", "opened", "target", "tls_failed",
+    )  # fmt: skip
+
+    def __init__(self, feed: Feed, target: Target, craft: Craft, notes: list[bytes]) -> None:
+        """`notes` are lines about what was tried before this host, for the record of the first attempt."""
+        self._feed = feed
+        self._craft = craft
+        self.target = target
+        self.machine = SmtpClient(craft.hostname, idle_patience=craft.idle_timeout)
+        self.opened: asyncio.Future[OpenFailure | None] = asyncio.get_running_loop().create_future()
+        self.is_idle = False
+        self.tls_failed = ""
+        self._connection: Connection | None = None
+        self._transactions: deque[Transaction] = deque()
+        self._notes = [*notes, f"* {target.host} {target.endpoint}".encode()]
+        self._prologue = self.machine.record
+        self._timings: dict[str, float] = {}
+        self._opened_at = craft.clock.monotonic()
+        self._tls = target.plain_because
+        self._served = 0
+        self._quick = False
+        self._dirty = False  # the server may still be inside a transaction that came to nothing: RSET first
+        self._handshaking = False
+        self._leaving = False
+        self._over = False  # nothing more will be said
+        self._gone = False  # the feed knows
+        self._stream: asyncio.Task[None] | None = None
+
+    # -- Session -----------------------------------------------------------------------------------------------
+
+    def connected(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lap("connect")
+        if connection.tls is not None:
+            self._tls = _tls_text(connection.tls)
+
+    def answer(self, event: ClientEvent) -> None:
+        if type(event) is ReplyReceived:
+            _ON_REPLY[event.command](self, event.reply)
+        elif type(event) is CommandSkipped:
+            self._skipped(event.command)
+        else:
+            assert isinstance(event, ConversationEnded)
+            self._ended(event)
+
+    def secured(self, info: TlsInfo) -> None:
+        self._handshaking = False
+        self._tls = _tls_text(info)
+        self._prologue.append(b"* " + self._tls.encode())
+        self._lap("tls")
+        self.machine.hello()
+
+    def failed(self, error: Exception) -> None:
+        _log.exception("a delivery conversation failed", error, host=self.target.host)
+        self._connected.abort()
+
+    def disconnected(self, error: Exception | None) -> None:
+        if self._handshaking:
+            self.tls_failed = str(error or "") or "the server closed the connection"
+        self._lose(str(error) if error else EndReason.CLOSED.value)
+
+    # -- Carrier -----------------------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        self.is_idle = False
+        self._go_on()
+        self._connected.wake()
+
+    def adopt(self, feed: Feed) -> None:
+        """Carry for another feed from now on. Only while idle."""
+        self._feed.ended(self)
+        self._feed = feed
+        feed.began(self)
+        self.work()
+
+    def finish(self) -> None:
+        self._leaving = True
+        if self.is_idle or (not self._transactions and self.opened.done()):
+            self._leave()
+            self._connected.wake()
+
+    def abort(self) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+
+    # -- opening -----------------------------------------------------------------------------------------------
+
+    @property
+    def _connected(self) -> Connection:
+        assert self._connection is not None
+        return self._connection
+
+    def _greeting(self, reply: RemoteReply) -> None:
+        if reply.code == 220:
+            self._lap("greeting")
+            self.machine.hello()
+        else:
+            self._fail(to_status(reply, self.target.host, Command.GREETING))
+
+    def _ehlo(self, reply: RemoteReply) -> None:
+        if reply.is_positive:
+            self._lap("ehlo")
+            self._secure()
+        elif reply.code // 100 == 5 and not self.target.transport.require_tls:
+            self.machine.hello(extended=False)  # RFC 5321 §3.2: a server may know HELO alone
+        else:
+            self._fail(to_status(reply, self.target.host, Command.EHLO))
+
+    def _helo(self, reply: RemoteReply) -> None:
+        if reply.is_positive:
+            self._tls = self._tls or "no TLS: the server knows no EHLO"
+            self._authenticate()
+        else:
+            self._fail(to_status(reply, self.target.host, Command.HELO))
+
+    def _secure(self) -> None:
+        """STARTTLS where it is offered (opportunistic, RFC 7435), unless TLS is there or was tried in vain."""
+        if not self._tls and self.machine.capabilities.starttls:
+            self.machine.start_tls()
+        else:
+            self._tls = self._tls or "no TLS: not offered"
+            self._authenticate()
+
+    def _starttls(self, reply: RemoteReply) -> None:
+        if reply.code == 220:
+            self._handshaking = True
+            self._connected.start_tls(self.target.tls)
+        else:
+            self._tls = f"no TLS: STARTTLS was answered {reply.text[:100]}"
+            self._authenticate()
+
+    def _authenticate(self) -> None:
+        transport = self.target.transport
+        if not transport.username:
+            self._ready()
+        elif self._tls.startswith("no TLS") and transport.require_tls and not self.target.is_here:
+            self._fail(status(451, "4.7.4", "the smarthost offers no TLS", "a password is never sent in the clear"))
+        elif not {"PLAIN", "LOGIN"} & set(self.machine.capabilities.auth_mechanisms):
+            self._fail(status(451, "4.7.0", "the smarthost offers no way to log in", "neither AUTH PLAIN nor LOGIN"))
+        else:
+            self.machine.authenticate(transport.username, transport.password)
+
+    def _auth(self, reply: RemoteReply) -> None:
+        if reply.code == 235:
+            self._lap("auth")
+            self._ready()
+            return
+        # A password gone wrong must not bounce all mail: the operator repairs it and the queue goes out.
+        refused = to_status(reply, self.target.host, Command.AUTH)
+        self._fail(
+            Status(451, None, refused.text, "the smarthost refused our login", refused.remote, refused.diagnostic)
+        )
+
+    def _ready(self) -> None:
+        self.opened.set_result(None)
+        self._feed.began(self)
+        self._go_on()
+
+    def _fail(self, why: Status) -> None:
+        """This host will not do."""
+        if not self.opened.done():
+            self.opened.set_result(self.failure(why))
+        self._over = True
+        self.machine.quit()
+        self._connected.close()
+
+    def failure(self, why: Status) -> OpenFailure:
+        """Why no connection came about, with all that is on record."""
+        lines = b"\n".join([*self._notes, *self._prologue]).decode("utf-8", "replace")
+        return OpenFailure(why, self.target.host, str(self.target.endpoint), self._tls, self._timings, lines)
+
+    def _lap(self, phase: str) -> None:
+        now = self._craft.clock.monotonic()
+        self._timings[phase] = round(self._timings.get(phase, 0.0) + now - self._opened_at, 6)
+        self._opened_at = now
+
+    # -- carrying ----------------------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Begin the next request, or stand idle, or leave."""
+        while not self._transactions:
+            if self._over:
+                return
+            if self._leaving or self._served >= self._craft.messages_per_connection:
+                self._leave()
+                return
+            request = self._feed.next()
+            if request is None:
+                self.is_idle = True
+                self._feed.idle(self)
+                return
+            self._begin(request)
+
+    def _begin(self, request: AttemptRequest) -> None:
+        machine, message = self.machine, request.message
+        now, clock = self._craft.clock.now(), self._craft.clock.monotonic()
+        needs_utf8 = not message.reverse_path.isascii() or any(not d.forward_path.isascii() for d in request.deliveries)
+        if (refusal := self._unfit(request, needs_utf8)) is not None:
+            transaction = Transaction(request, self.target.host, [b"* " + refusal.text.encode()], now, clock)
+            transaction.settle(refusal)
+            self._report(transaction)
+            return
+        if self._dirty:
+            self._dirty = False
+            machine.reset()
+        flags = message.flags
+        machine.mail(
+            message.reverse_path, size=message.size, eight_bit=bool(flags & BodyFlag.EIGHT_BIT), utf8=needs_utf8
+        )
+        self._transactions.append(Transaction(request, self.target.host, machine.record, now, clock))
+        for delivery in request.deliveries:
+            machine.rcpt(delivery.forward_path)
+        machine.start_body(stuff=bool(flags & BodyFlag.DOT_LINES))
+
+    def _unfit(self, request: AttemptRequest, needs_utf8: bool) -> Status | None:
+        """Why this server cannot take this message, known before a word is said."""
+        capabilities = self.machine.capabilities
+        limit = capabilities.max_size
+        host = self.target.host
+        if limit is not None and request.message.size > limit:  # RFC 1870 §6.1
+            text = f"the message is too large for {host}: it takes {limit} octets"
+            return Status(552, status(552, "5.3.4", "").enhanced, text, "larger than the server's SIZE", host)
+        if needs_utf8 and "SMTPUTF8" not in capabilities:  # RFC 6531 §3.2
+            text = f"{host} does not take internationalized addresses"
+            return Status(553, status(553, "5.6.7", "").enhanced, text, "SMTPUTF8 is not offered", host)
+        return None
+
+    def _mail(self, reply: RemoteReply) -> None:
+        if reply.code == 421 and self._served:
+            return  # tired of this connection, not of the message: it goes out on another one
+        self._transactions[0].mail(reply, self._craft.clock.monotonic())
+
+    def _rcpt(self, reply: RemoteReply) -> None:
+        self._transactions[0].rcpt(reply, self._craft.clock.monotonic())
+
+    def _skipped(self, command: Command) -> None:
+        if command is Command.RCPT:
+            self._transactions[0].rcpt(None, self._craft.clock.monotonic())
+        else:
+            self._without_body()
+
+    def _data(self, reply: RemoteReply) -> None:
+        transaction = self._transactions[0]
+        if reply.code != 354:
+            transaction.answer(reply, Command.DATA)
+            self._without_body()
+        elif transaction.request.content is not None:
+            self.machine.body_chunk(transaction.request.content)
+            self._final_dot(transaction)
+        else:
+            self._stream = asyncio.ensure_future(self._send_stream(transaction))
+
+    def _without_body(self) -> None:
+        """The transaction ended before its body; what the server thinks of it is not sure."""
+        transaction = self._transactions.popleft()
+        self._dirty = transaction.mail_accepted
+        self._report(transaction)
+        self._go_on()
+
+    def _final_dot(self, transaction: Transaction) -> None:
+        self._feed.dot_out(transaction.request)
+        transaction.dot_sent(self._craft.clock.monotonic())
+        self.machine.end_body()
+        if not self.machine.pipelining or not self._quick or self._leaving:
+            return
+        if self._served + len(self._transactions) < self._craft.messages_per_connection:
+            request = self._feed.next()
+            if request is not None:
+                self._begin(request)
+
+    def _body(self, reply: RemoteReply) -> None:
+        transaction = self._transactions.popleft()
+        sent = transaction.answer(reply, Command.BODY)
+        self._quick = self._craft.clock.monotonic() - sent < QUICK
+        self._report(transaction)
+        self._go_on()
+
+    def _report(self, transaction: Transaction, *, broken: bool = False) -> None:
+        craft = self._craft
+        first = self._served == 0
+        outcome = transaction.outcome(
+            AttemptId(craft.ids.new()),
+            craft.clock.now(),
+            craft.clock.monotonic(),
+            address=str(self.target.endpoint),
+            tls=self._tls,
+            timings=self._timings if first else {},
+            dialogue=[*self._notes, *self._prologue] if first else [b"* message %d here" % (self._served + 1)],
+            broken=broken,
+        )
+        self._served += 1
+        self._feed.done(outcome)
+
+    async def _send_stream(self, transaction: Transaction) -> None:
+        """A large body, no faster than the server reads. A stalled server is cut by the driver."""
+        request, connection = transaction.request, self._connected
+        assert request.stream is not None
+        sent = 0
+        try:
+            async for chunk in request.stream():
+                if self._over:
+                    return
+                sent += len(chunk)
+                self.machine.body_chunk(chunk)
+                connection.wake()
+                await connection.drained()
+            if sent != request.message.size:
+                raise ValueError(f"the stored message has {sent} octets instead of {request.message.size}")
+        except ConnectionError:
+            return  # `disconnected` tells
+        except Exception as error:
+            _log.exception("a message could not be read", error, message=request.message.id)
+            connection.abort()
+            return
+        if not self._over:
+            self._final_dot(transaction)
+            connection.wake()
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _quit(self, reply: RemoteReply) -> None:  # noqa: ARG002 - whatever it says
+        self._connected.close()
+
+    def _other(self, reply: RemoteReply) -> None:
+        """RSET: a refusal shows in what follows."""
+
+    def _leave(self) -> None:
+        self.is_idle = False
+        self._over = True
+        self.machine.quit()
+        self._tell_gone()
+
+    def _ended(self, event: ConversationEnded) -> None:
+        text = event.text if event.awaiting is None else f"{event.text} (awaiting the reply to {event.awaiting.value})"
+        self._lose(text)
+        self._connected.close()
+
+    def _lose(self, text: str) -> None:
+        """No more will come: settle what is under way, once."""
+        self._over = True
+        if self._stream is not None:
+            self._stream.cancel()
+        if not self.opened.done():
+            why = status(451, "4.4.2", f"the conversation with {self.target.host} broke off", text)
+            self.opened.set_result(self.failure(why))
+        while self._transactions:
+            transaction = self._transactions.popleft()
+            if self._served and not transaction.heard and not transaction.request.put_back:
+                self._feed.untried(transaction.request)
+            else:
+                transaction.lost(text)
+                self._report(transaction, broken=True)
+        self._tell_gone()
+
+    def _tell_gone(self) -> None:
+        self.is_idle = False
+        if not self._gone:
+            self._gone = True
+            self._feed.ended(self)
+
+
+def _tls_text(info: TlsInfo) -> str:
+    return f"{info.version} {info.cipher}"
+
+
+_ON_REPLY: dict[Command, Callable[[Conversation, RemoteReply], None]] = {
+    Command.GREETING: Conversation._greeting,
+    Command.EHLO: Conversation._ehlo,
+    Command.HELO: Conversation._helo,
+    Command.STARTTLS: Conversation._starttls,
+    Command.AUTH: Conversation._auth,
+    Command.MAIL: Conversation._mail,
+    Command.RCPT: Conversation._rcpt,
+    Command.DATA: Conversation._data,
+    Command.BODY: Conversation._body,
+    Command.RSET: Conversation._other,
+    Command.QUIT: Conversation._quit,
+}

@@ -1,0 +1,423 @@
+"""The SMTP client machine (RFC 5321, 2920, 3207, 4954): commands are queued, replies come back strictly in order.
+
+Pipelining is decided here: `mail`, `rcpt`, `start_body` may be called in one breath, and what the server does not allow
+to be sent yet is kept back. After a body the next transaction may follow in the same write. What a reply means for a
+recipient is the session's affair (`delivery.smtp`).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+from typing import Any
+
+from postroad.mail.envelope import TlsInfo
+from postroad.proto.dotstuff import CRLF, END, DotStuffer
+from postroad.proto.smtp.extensions import Capabilities, parse_ehlo
+from postroad.proto.smtp.incoming import BadReply, RemoteReply, ReplyReader
+from postroad.proto.wire import Interruption, ProtocolMisuse, Signal
+
+
+class Command(Enum):
+    """What a reply answers."""
+
+    GREETING = "connection"  # the 220 that nobody asked for
+    EHLO = "EHLO"
+    HELO = "HELO"
+    STARTTLS = "STARTTLS"
+    AUTH = "AUTH"
+    MAIL = "MAIL FROM"
+    RCPT = "RCPT TO"
+    DATA = "DATA"
+    BODY = "end of data"
+    RSET = "RSET"
+    QUIT = "QUIT"
+
+
+# Seconds (RFC 5321 §4.5.3.2). The ten minutes after the final dot are never shortened: giving up there makes a double
+# (RFC 1047). Nothing depends on the reply to QUIT.
+PATIENCE = {
+    Command.GREETING: 300.0, Command.EHLO: 300.0, Command.HELO: 300.0, Command.STARTTLS: 120.0, Command.AUTH: 120.0,
+    Command.MAIL: 300.0, Command.RCPT: 300.0, Command.DATA: 120.0, Command.BODY: 600.0, Command.RSET: 60.0,
+    Command.QUIT: 5.0,
+}  # fmt: skip
+BODY_PATIENCE = 180.0  # between two pieces of a body, §4.5.3.2.5
+
+# Nothing may follow these in a pipelined group (RFC 2920 §3.1).
+_BARRIERS = frozenset(
+    (Command.GREETING, Command.EHLO, Command.HELO, Command.STARTTLS, Command.AUTH, Command.DATA, Command.QUIT)
+)
+
+
+class EndReason(Enum):
+    """Why a conversation is over."""
+
+    QUIT = "we said QUIT"
+    CLOSED = "the server closed the connection"
+    CLOSING = "the server said 421"
+    BAD_REPLY = "the server broke the protocol"
+    TIMEOUT = "the server did not answer in time"
+    SHUTDOWN = "we are stopping"
+
+
+@dataclass(slots=True)
+class ReplyReceived:
+    """The answer to `command`; for `BODY` it is the answer to the final dot."""
+
+    command: Command
+    reply: RemoteReply
+
+
+@dataclass(slots=True)
+class CommandSkipped:
+    """Never sent, because what came before it was refused: no RCPT without MAIL, no DATA without a recipient."""
+
+    command: Command
+
+
+@dataclass(slots=True)
+class ConversationEnded:
+    """Nothing more will be said. `awaiting` is the command whose answer never came."""
+
+    reason: EndReason
+    text: str
+    awaiting: Command | None
+
+
+ClientEvent = ReplyReceived | CommandSkipped | ConversationEnded
+
+NONE_KNOWN = Capabilities()
+
+_DOT = b".\r\n"
+_DATA, _RSET, _QUIT, _STARTTLS = b"DATA\r\n", b"RSET\r\n", b"QUIT\r\n", b"STARTTLS\r\n"
+
+
+class _Pending:
+    """A command that waits to be sent, or was sent and waits for its reply."""
+
+    __slots__ = ("command", "record", "shown", "wire")
+
+    def __init__(self, command: Command, wire: bytes, record: list[bytes], shown: bytes = b"") -> None:
+        self.command = command
+        self.wire = wire
+        self.record = record
+        self.shown = shown  # what the record shows in its place: secrets are left out
+
+
+class SmtpClient:
+    """One conversation, from the greeting on. `idle_patience` is how long a connection without work is kept."""
+
+    __slots__ = (
+        "_accepted", "_body_record", "_body_size", "_deaf", "_ended", "_eof", "_events", "_idle_patience", "_lone_dot",
+        "_mail_refused", "_name", "_out", "_outstanding", "_pipelining", "_reader", "_secrets", "_stuffer", "_stuffs",
+        "_tail", "_waiting", "capabilities", "record", "tls",
+    )  # fmt: skip
+
+    def __init__(self, name: str, *, idle_patience: float = inf) -> None:
+        self._name = name.encode("ascii")
+        self._idle_patience = idle_patience
+        self.capabilities = NONE_KNOWN
+        self.tls: TlsInfo | None = None
+        self.record: list[bytes] = []  # lines of the dialogue of the transaction that was begun last
+        self._reader = ReplyReader()
+        self._out: list[bytes] = []
+        self._waiting: deque[_Pending] = deque()
+        self._outstanding: deque[_Pending] = deque((_Pending(Command.GREETING, b"", self.record),))
+        self._events: deque[ClientEvent] = deque()
+        self._secrets: deque[bytes] = deque()  # answers that AUTH has still to give
+        self._pipelining = False
+        self._accepted = 0  # recipients of the transaction whose replies are coming in
+        self._mail_refused = False
+        self._body_record: list[bytes] | None = None  # set while the body is ours to send
+        self._body_size = 0
+        self._tail = CRLF  # the last octets of the body so far
+        self._stuffer: DotStuffer | None = None
+        self._stuffs: deque[bool] = deque()  # of transactions whose DATA has no reply yet
+        self._lone_dot = False
+        self._deaf = False  # between the 220 to STARTTLS and the end of the handshake
+        self._eof = False
+        self._ended = False
+
+    # -- the six members of a machine --------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes) -> None:
+        if not self._deaf and not self._ended:
+            self._reader.feed(data)
+
+    def receive_eof(self) -> None:
+        self._eof = True
+
+    def next_event(self) -> ClientEvent | Signal:
+        while True:
+            if self._events:
+                return self._events.popleft()
+            if self._ended:
+                return Signal.NEED_DATA
+            try:
+                reply = self._reader.next()
+            except BadReply as error:
+                return self._end(EndReason.BAD_REPLY, str(error))
+            if reply is not None:
+                self._received(reply)
+            elif self._eof:
+                return self._end(EndReason.CLOSED, EndReason.CLOSED.value)
+            else:
+                return Signal.NEED_DATA
+
+    def data_to_send(self) -> bytes:
+        out = self._out
+        if not out:
+            return b""
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        return data
+
+    @property
+    def patience(self) -> float:
+        if self._outstanding:
+            return PATIENCE[self._outstanding[0].command]
+        return BODY_PATIENCE if self._body_record is not None else self._idle_patience
+
+    def interrupt(self, reason: Interruption) -> None:
+        """A timeout or a shutdown. A connection without work says QUIT and does not wait for the answer."""
+        if self._ended:
+            return
+        if self.is_idle:
+            self._out.append(_QUIT)
+            self._events.append(self._end(EndReason.QUIT, "no more work"))
+        elif reason is Interruption.TIMEOUT:
+            self._events.append(self._end(EndReason.TIMEOUT, EndReason.TIMEOUT.value))
+        else:
+            self._events.append(self._end(EndReason.SHUTDOWN, EndReason.SHUTDOWN.value))
+
+    # -- what is known -----------------------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._outstanding and not self._waiting and self._body_record is None and not self._ended
+
+    @property
+    def pipelining(self) -> bool:
+        return self._pipelining
+
+    # -- commands ----------------------------------------------------------------------------------------------
+
+    def hello(self, *, extended: bool = True) -> None:
+        """EHLO, or HELO for servers that do not know it (RFC 5321 §3.2)."""
+        command = Command.EHLO if extended else Command.HELO
+        self._queue(_Pending(command, command.value.encode() + b" " + self._name + b"\r\n", self.record))
+
+    def start_tls(self) -> None:
+        self._queue(_Pending(Command.STARTTLS, _STARTTLS, self.record))
+
+    def tls_established(self, info: TlsInfo) -> None:
+        """Forget everything that was said in the clear (RFC 3207 §4.2); `hello` comes next."""
+        self.tls = info
+        self._deaf = False
+        self._reader.clear()
+        self.capabilities = NONE_KNOWN
+        self._pipelining = False
+
+    def authenticate(self, user: str, password: str) -> None:
+        """AUTH PLAIN, or LOGIN where that is all there is; one `ReplyReceived` tells how it ended."""
+        if "PLAIN" in self.capabilities.auth_mechanisms:
+            secret = b64encode(f"\0{user}\0{password}".encode())
+            shown = b"AUTH PLAIN [%d octets]" % len(secret)
+            self._queue(_Pending(Command.AUTH, b"AUTH PLAIN " + secret + b"\r\n", self.record, shown))
+        elif "LOGIN" in self.capabilities.auth_mechanisms:
+            self._secrets.extend((b64encode(user.encode()), b64encode(password.encode())))
+            self._queue(_Pending(Command.AUTH, b"AUTH LOGIN\r\n", self.record))
+        else:
+            raise ProtocolMisuse("the server offers neither AUTH PLAIN nor AUTH LOGIN")
+
+    def mail(self, reverse_path: str, *, size: int = 0, eight_bit: bool = False, utf8: bool = False) -> None:
+        """Begin a transaction, with its own dialogue record; parameters are sent where the server offers them."""
+        line = f"MAIL FROM:<{reverse_path}>"
+        offered = self.capabilities.keywords
+        if size and "SIZE" in offered:
+            line += f" SIZE={size}"
+        if eight_bit and "8BITMIME" in offered:
+            line += " BODY=8BITMIME"
+        if utf8 and "SMTPUTF8" in offered:
+            line += " SMTPUTF8"
+        self.record = []
+        self._queue(_Pending(Command.MAIL, _line(line), self.record))
+
+    def rcpt(self, forward_path: str) -> None:
+        self._queue(_Pending(Command.RCPT, _line(f"RCPT TO:<{forward_path}>"), self.record))
+
+    def start_body(self, *, stuff: bool = True) -> None:
+        """DATA. After its 354 the body is given by `body_chunk` and `end_body`; without `stuff` no line may begin with
+        a dot. When no recipient was accepted the 354 is answered by a lone dot here, and never shown."""
+        self._stuffs.append(stuff)
+        self._queue(_Pending(Command.DATA, _DATA, self.record))
+
+    def body_chunk(self, data: bytes) -> None:
+        if self._body_record is None:
+            raise ProtocolMisuse("no body is expected")
+        if not data:
+            return
+        self._body_size += len(data)
+        if self._stuffer is not None:
+            data = self._stuffer.write(data)
+        else:
+            self._tail = data[-2:] if len(data) > 1 else self._tail[-1:] + data
+        self._out.append(data)
+
+    def end_body(self) -> None:
+        """The final dot: from here on the server may have the message. What is queued next goes in the same write."""
+        record = self._body_record
+        if record is None:
+            raise ProtocolMisuse("no body is expected")
+        self._body_record = None
+        record.append(b"> [%d octets of message]" % self._body_size)
+        if self._stuffer is not None:
+            dot = self._stuffer.finish()
+        else:
+            dot = _DOT if self._tail == CRLF else END
+        self._send(_Pending(Command.BODY, dot, record, b"."))
+        self._pump()
+
+    def reset(self) -> None:
+        self._queue(_Pending(Command.RSET, _RSET, []))
+
+    def quit(self) -> None:
+        self._queue(_Pending(Command.QUIT, _QUIT, self.record))
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    def _queue(self, pending: _Pending) -> None:
+        if self._ended:
+            return  # ConversationEnded has said so
+        self._waiting.append(pending)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Send what may be sent now."""
+        waiting, outstanding = self._waiting, self._outstanding
+        while waiting and self._body_record is None:
+            if outstanding and (not self._pipelining or outstanding[-1].command in _BARRIERS):
+                return
+            pending = waiting.popleft()
+            if not outstanding and self._is_pointless(pending.command):
+                self._events.append(CommandSkipped(pending.command))
+            else:
+                self._send(pending)
+
+    def _is_pointless(self, command: Command) -> bool:
+        if command is Command.RCPT:
+            return self._mail_refused
+        if command is Command.DATA and not self._accepted:
+            self._stuffs.popleft()
+            return True
+        return False
+
+    def _send(self, pending: _Pending) -> None:
+        self._out.append(pending.wire)
+        pending.record.append(b"> " + (pending.shown or pending.wire[:-2]))
+        self._outstanding.append(pending)
+
+    # -- receiving ---------------------------------------------------------------------------------------------
+
+    def _received(self, reply: RemoteReply) -> None:
+        if not self._outstanding:
+            reason = EndReason.CLOSING if reply.code == 421 else EndReason.BAD_REPLY
+            self._events.append(self._end(reason, reply.text))
+            return
+        pending = self._outstanding.popleft()
+        raw = reply.raw
+        pending.record.append(b"< " + (raw.replace(b"\n", b"\n< ") if b"\n" in raw else raw))
+        handler = _HANDLERS.get(pending.command)
+        command: Command | None = handler(self, reply, pending) if handler else pending.command
+        if command is not None:
+            self._events.append(ReplyReceived(command, reply))
+        if reply.code == 421:  # RFC 5321 §3.8: a reply to any command, and the last one
+            self._events.append(self._end(EndReason.CLOSING, reply.text))
+        elif self._waiting and self._body_record is None:
+            self._pump()
+
+    def _on_ehlo(self, reply: RemoteReply, _: _Pending) -> Command:
+        if reply.is_positive:
+            self.capabilities = parse_ehlo(tuple(reply.lines))
+            self._pipelining = self.capabilities.pipelining
+        return Command.EHLO
+
+    def _on_starttls(self, reply: RemoteReply, _: _Pending) -> Command:
+        if reply.code == 220:
+            self._deaf = True
+            self._reader.clear()  # whoever put bytes behind the 220 is not the server that we are about to verify
+        return Command.STARTTLS
+
+    def _on_auth(self, reply: RemoteReply, pending: _Pending) -> Command | None:
+        if reply.code != 334:
+            self._secrets.clear()
+            return Command.AUTH
+        if self._secrets:
+            secret = self._secrets.popleft()
+            self._send(_Pending(Command.AUTH, secret + b"\r\n", pending.record, b"[%d octets]" % len(secret)))
+        else:
+            self._send(_Pending(Command.AUTH, b"*\r\n", pending.record))  # RFC 4954 §4: cancel what we do not know
+        return None
+
+    def _on_mail(self, reply: RemoteReply, _: _Pending) -> Command:
+        self._accepted = 0
+        self._mail_refused = not reply.is_positive
+        return Command.MAIL
+
+    def _on_rcpt(self, reply: RemoteReply, _: _Pending) -> Command:
+        if reply.is_positive:
+            self._accepted += 1
+        return Command.RCPT
+
+    def _on_data(self, reply: RemoteReply, pending: _Pending) -> Command | None:
+        stuff = self._stuffs.popleft()
+        if reply.code != 354:
+            return Command.DATA
+        if not self._accepted:  # RFC 2920 §3.1: a single dot, and the answer to it stands for the answer to DATA
+            self._lone_dot = True
+            self._send(_Pending(Command.BODY, _DOT, pending.record))
+            return None
+        self._body_record = pending.record
+        self._body_size = 0
+        self._tail = CRLF
+        self._stuffer = DotStuffer() if stuff else None
+        self._accepted = 0
+        return Command.DATA
+
+    def _on_body(self, _: RemoteReply, __: _Pending) -> Command:
+        if self._lone_dot:
+            self._lone_dot = False
+            return Command.DATA
+        return Command.BODY
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _end(self, reason: EndReason, text: str) -> ConversationEnded:
+        awaiting = self._outstanding[0].command if self._outstanding else Command.DATA if self._body_record else None
+        if reason is EndReason.CLOSED and awaiting is Command.QUIT:
+            reason = EndReason.QUIT
+        (self._outstanding[0].record if self._outstanding else self.record).append(b"* " + text[:500].encode())
+        self._ended = True
+        self._waiting.clear()
+        self._outstanding.clear()
+        return ConversationEnded(reason, text, awaiting)
+
+
+_HANDLERS: dict[Command, Any] = {
+    Command.EHLO: SmtpClient._on_ehlo,
+    Command.STARTTLS: SmtpClient._on_starttls,
+    Command.AUTH: SmtpClient._on_auth,
+    Command.MAIL: SmtpClient._on_mail,
+    Command.RCPT: SmtpClient._on_rcpt,
+    Command.DATA: SmtpClient._on_data,
+    Command.BODY: SmtpClient._on_body,
+}
+
+
+def _line(text: str) -> bytes:
+    if "\r" in text or "\n" in text:
+        raise ProtocolMisuse("a path holds a line break")
+    return text.encode() + b"\r\n"
