@@ -1,0 +1,77 @@
+"""Which command may come when: how far a conversation is, and what stands against the next step (RFC 5321 §4.1.4).
+
+Pure: each function returns the reply that refuses, or None. `server.py` acts on it.
+"""
+
+from __future__ import annotations
+
+from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.grammar import Auth, Mail
+from postroad.proto.smtp.profile import ServerProfile
+from postroad.proto.smtp.reply import Reply
+
+
+class Progress:
+    """How far a conversation is."""
+
+    __slots__ = ("authenticated", "hello", "open", "recipients", "secured", "tried")
+
+    def __init__(self, *, secured: bool) -> None:
+        self.hello = ""  # HELO, EHLO or LHLO; empty before it
+        self.secured = secured
+        self.authenticated = False
+        self.open = False  # a MAIL was accepted
+        self.tried = False  # a RCPT was seen since
+        self.recipients = 0  # RCPTs accepted
+
+    def begin_transaction(self) -> None:
+        self.open, self.tried, self.recipients = True, False, 0
+
+    def end_transaction(self) -> bool:
+        """Forget it; tells whether there was one."""
+        was_open, self.open, self.tried, self.recipients = self.open, False, False, 0
+        return was_open
+
+
+def against_mail(progress: Progress, profile: ServerProfile, command: Mail) -> Reply | None:
+    if not progress.hello:
+        return replies.SAY_HELLO_FIRST
+    if progress.open:
+        return replies.NESTED_MAIL
+    if profile.require_auth and not progress.authenticated:
+        return replies.AUTH_REQUIRED if progress.secured or not profile.starttls else replies.TLS_FIRST
+    size = command.parameters.size
+    return replies.TOO_LARGE if size is not None and size > profile.max_size else None  # RFC 1870 §6.1
+
+
+def against_data(progress: Progress) -> Reply | None:
+    """RFC 5321 §3.3: 503 without MAIL or RCPT, 554 when every RCPT was refused."""
+    if not progress.open:
+        return replies.SAY_MAIL_FIRST
+    if not progress.recipients:
+        return replies.NO_VALID_RECIPIENTS if progress.tried else replies.SAY_RCPT_FIRST
+    return None
+
+
+def against_starttls(progress: Progress, profile: ServerProfile) -> Reply | None:
+    """RFC 3207 §4. A transaction is no obstacle: TLS forgets it."""
+    if progress.secured:
+        return replies.ALREADY_TLS
+    if not profile.starttls:
+        return replies.NOT_IMPLEMENTED
+    return None if progress.hello else replies.SAY_HELLO_FIRST
+
+
+def against_auth(progress: Progress, profile: ServerProfile, command: Auth) -> Reply | None:
+    """RFC 4954 §4, in the order in which a client would put it right."""
+    if not profile.auth_mechanisms:
+        return replies.NOT_IMPLEMENTED
+    if progress.hello in ("", "HELO"):
+        return replies.SAY_HELLO_FIRST
+    if not progress.secured:
+        return replies.AUTH_NEEDS_TLS
+    if progress.authenticated:
+        return replies.ALREADY_AUTHENTICATED
+    if progress.open:
+        return replies.AUTH_IN_TRANSACTION
+    return None if command.mechanism in profile.auth_mechanisms else replies.UNKNOWN_MECHANISM

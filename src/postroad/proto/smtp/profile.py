@@ -1,0 +1,70 @@
+"""What a listener is like: one frozen profile for all its connections, and the texts that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+from postroad.proto.smtp.extensions import Offer, ehlo_lines
+from postroad.proto.smtp.grammar import VERBS
+from postroad.proto.smtp.reply import Reply, reply
+
+
+class Dialect(Enum):
+    """What is spoken on a listener."""
+
+    MX = "mx"
+    SUBMISSION = "submission"
+    LMTP = "lmtp"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProfile:
+    """What a listener is like; all its connections share one."""
+
+    hostname: str
+    dialect: Dialect = Dialect.MX
+    max_size: int = 50 * 1024 * 1024
+    max_recipients: int = 1000  # RFC 5321 §4.5.3.1.8: 100 or more
+    max_errors: int = 20
+    starttls: bool = False  # a certificate exists
+    secured: bool = False  # TLS from the first octet
+    auth_mechanisms: tuple[str, ...] = ()
+    require_auth: bool = False
+    command_timeout: float = 300.0  # RFC 5321 §4.5.3.2.7
+    data_timeout: float = 180.0  # RFC 5321 §4.5.3.2.5
+    repair_bare_lf: bool = False  # for our own submitters only: bare LF in content becomes CRLF
+
+
+HELLO_VERBS: Final = {
+    Dialect.MX: ("HELO", "EHLO"),
+    Dialect.SUBMISSION: ("HELO", "EHLO"),
+    Dialect.LMTP: ("LHLO",),  # RFC 2033 §4.1
+}
+
+
+def banner(profile: ServerProfile) -> Reply:
+    """The first words of a conversation (RFC 5321 §4.2)."""
+    return reply(220, "", f"{profile.hostname} {'LMTP' if profile.dialect is Dialect.LMTP else 'ESMTP'} ready")
+
+
+@lru_cache(maxsize=64)
+def greeting(profile: ServerProfile, verb: str, secured: bool, authenticated: bool) -> bytes:
+    """The answer to HELO, or to EHLO and LHLO with what can be had now; made once for each listener."""
+    if verb == "HELO":
+        return reply(250, "", profile.hostname).wire
+    mechanisms = profile.auth_mechanisms if secured and not authenticated else ()
+    offer = Offer(profile.max_size, profile.starttls and not secured, mechanisms)
+    return reply(250, "", profile.hostname, *ehlo_lines(offer)).wire
+
+
+@lru_cache(maxsize=64)
+def help_reply(dialect: Dialect, topic: str) -> Reply:
+    """The answer to HELP, from the table of verbs."""
+    hidden = {"HELO", "EHLO", "LHLO"} - set(HELLO_VERBS[dialect])
+    known = {name: verb for name, verb in VERBS.items() if verb.read is not None and name not in hidden}
+    if topic in known:
+        return reply(214, "2.0.0", f"Syntax: {known[topic].syntax}")
+    return reply(214, "2.0.0", "Commands: " + " ".join(known), "HELP and a command tells its syntax")

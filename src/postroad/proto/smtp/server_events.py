@@ -1,0 +1,151 @@
+"""What an SMTP client did, as the server machine tells it. Each event says whether it wants an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from postroad.mail.address import ForwardPath, ReversePath
+from postroad.mail.envelope import BodyFlag
+from postroad.proto.smtp.body import BodyFault
+from postroad.proto.smtp.grammar import MailParameters
+from postroad.proto.smtp.reply import Reply
+
+
+class Stage(Enum):
+    """Where in a conversation a command was refused; the names that refusals are filed under."""
+
+    CONNECT = "connect"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    MESSAGE = "message"
+
+
+class EndReason(Enum):
+    """Why a conversation ended without QUIT."""
+
+    EOF = "the client stopped sending"
+    ERRORS = "too many errors"
+    NOT_SMTP = "the client does not speak SMTP"
+    REFUSED = "we refused to go on"
+    TIMEOUT = "timeout"
+    SHUTDOWN = "shutdown"
+    OVERLOAD = "overload"
+
+
+@dataclass(slots=True)
+class HelloReceived:
+    """`answer(reply)`: a positive one is replaced by our greeting with its extensions. RFC 5321 §4.1.1.1."""
+
+    verb: str
+    name: str
+
+
+@dataclass(slots=True)
+class MailReceived:
+    """`answer(reply)`; a positive one opens a transaction."""
+
+    reverse_path: ReversePath
+    parameters: MailParameters
+
+
+@dataclass(slots=True)
+class RcptReceived:
+    """`answer(reply)`; a positive one adds a recipient."""
+
+    forward_path: ForwardPath
+
+
+@dataclass(slots=True)
+class DataRequested:
+    """`accept_body()`, or `answer(reply)` to refuse, which ends the transaction."""
+
+
+@dataclass(slots=True)
+class BodyChunk:
+    """Content, dots taken away. Needs no answer."""
+
+    data: bytes
+
+
+@dataclass(slots=True)
+class BodyEnd:
+    """`answer(reply)` (LMTP: `answer_each(replies)`); the transaction is over then. `fault` tells that the content is
+    to be refused: what came as chunks is not all of it."""
+
+    fault: BodyFault | None
+    size: int
+    flags: BodyFlag
+
+
+@dataclass(slots=True)
+class TransactionReset:
+    """RSET, a new EHLO or TLS: what was begun is forgotten. Needs no answer."""
+
+
+@dataclass(slots=True)
+class TlsRequested:
+    """`accept_tls()`, or `answer(reply)`."""
+
+
+@dataclass(slots=True)
+class AuthStarted:
+    """`challenge(data)`, `authenticated()` or `answer(reply)`."""
+
+    mechanism: str
+    initial: bytes | None
+
+
+@dataclass(slots=True)
+class AuthResponse:
+    """As AuthStarted; None tells that the exchange is over (cancelled, or unreadable) and wants no answer."""
+
+    data: bytes | None
+
+
+@dataclass(slots=True)
+class CommandAnswered:
+    """The machine answered by itself (NOOP, HELP, VRFY). Needs no answer; a turn counts it."""
+
+    verb: str
+
+
+@dataclass(slots=True)
+class CommandRefused:
+    """The machine itself said 4yz or 5yz. Needs no answer. `line` has no secrets."""
+
+    stage: Stage
+    reply: Reply
+    line: str
+
+
+@dataclass(slots=True)
+class Quit:
+    """QUIT was answered: close the connection."""
+
+
+@dataclass(slots=True)
+class ConversationEnded:
+    """Nothing more is read: close the connection."""
+
+    reason: EndReason
+
+
+Event = (
+    HelloReceived
+    | MailReceived
+    | RcptReceived
+    | DataRequested
+    | BodyChunk
+    | BodyEnd
+    | TransactionReset
+    | TlsRequested
+    | AuthStarted
+    | AuthResponse
+    | CommandAnswered
+    | CommandRefused
+    | Quit
+    | ConversationEnded
+)
