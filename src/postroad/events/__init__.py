@@ -1,1 +1,1 @@
-"""What can happen to mail, and its recording as rows in the caller's transaction."""
+"""What happened to mail: `model` lists what can happen, `recorder` makes the rows, in the caller's transaction."""

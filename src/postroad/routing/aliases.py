@@ -7,7 +7,7 @@ visited once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from postroad.mail.address import Address, AddressError, Domain, ForwardPath
 from postroad.mail.status import Status, status
@@ -30,7 +30,7 @@ class Rules:
 
     hostname: str
     delimiter: str = "+"
-    routes: RouteSettings = RouteSettings()
+    routes: RouteSettings = field(default_factory=RouteSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ V = TypeVar("V")
 
 
 class RecentCache(Generic[V]):
-    """At most `size` entries, the recently used ones kept: two generations, the older dropped when the newer is full."""
+    """At most `size` entries, recently used ones kept: two generations, the older dropped when the newer is full."""
 
     __slots__ = ("_half", "_new", "_old")
 

@@ -1,0 +1,102 @@
+"""Events as rows: one helper for each kind, so that a detail's keys are written in one place.
+
+Nothing is written here: the caller puts the rows into its own transaction, beside what they tell of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from postroad.events.model import FINAL_KIND, EventKind
+from postroad.mail.status import Status
+from postroad.ports.ids import DeliveryId, EventId, IdSource, MessageId, id_text
+from postroad.ports.store import Delivery, DeliveryState, Event, Message
+
+
+class Recorder:
+    """Makes events; one for a process."""
+
+    __slots__ = ("_ids",)
+
+    def __init__(self, ids: IdSource) -> None:
+        self._ids = ids
+
+    def event(
+        self,
+        kind: EventKind,
+        at: datetime,
+        message: MessageId | None = None,
+        delivery: DeliveryId | None = None,
+        detail: dict[str, Any] | None = None,
+    ) -> Event:
+        """Any event; details that are empty are left out by the helpers below."""
+        return Event(EventId(self._ids.new()), at, kind, message, delivery, detail or {})
+
+    def received(self, message: Message, recipients: int) -> Event:
+        """A message is ours."""
+        origin = message.origin
+        detail: dict[str, Any] = {"protocol": origin.protocol, "size": message.size, "recipients": recipients}
+        if origin.client:
+            detail["client"] = origin.client
+        if origin.helo:
+            detail["helo"] = origin.helo
+        if origin.account:
+            detail["account"] = origin.account
+        return self.event(EventKind.RECEIVED, message.created, message.id, None, detail)
+
+    def queued(self, delivery: Delivery, at: datetime, via: str = "") -> Event:
+        """A recipient waits for its first attempt."""
+        return self._of(EventKind.QUEUED, delivery, at, dest=delivery.dest, orig=delivery.orig, via=via)
+
+    def delivered_here(self, delivery: Delivery, at: datetime, mailbox: str, via: str = "") -> Event:
+        """A recipient's mail lies in a mailbox of ours."""
+        return self._of(EventKind.DELIVERED, delivery, at, mailbox=mailbox, orig=delivery.orig, via=via)
+
+    def deferred(self, delivery: Delivery, at: datetime, status: Status, *, host: str, next_due: datetime) -> Event:
+        """An attempt failed and another will follow."""
+        return self._of(
+            EventKind.DEFERRED,
+            delivery,
+            at,
+            reply=str(status),
+            host=host,
+            cause=status.cause,
+            attempt=delivery.tries,
+            next=next_due.isoformat(timespec="seconds"),
+        )
+
+    def final(
+        self, delivery: Delivery, state: DeliveryState, at: datetime, *, reply: str = "", host: str = "", **detail: Any
+    ) -> Event:
+        """The one event that ends a delivery: delivered, bounced, expired or cancelled."""
+        return self._of(FINAL_KIND[state], delivery, at, reply=reply, host=host, **detail)
+
+    def held(self, delivery: Delivery, at: datetime, why: str) -> Event:
+        return self._of(EventKind.HELD, delivery, at, why=why)
+
+    def released(self, delivery: Delivery, at: datetime, by: str) -> Event:
+        return self._of(EventKind.RELEASED, delivery, at, by=by)
+
+    def retry_asked(self, delivery: Delivery, at: datetime, by: str) -> Event:
+        return self._of(EventKind.RETRY_ASKED, delivery, at, by=by)
+
+    def report_sent(self, delivery: Delivery, at: datetime, *, report: MessageId, to: str) -> Event:
+        """A DSN about this recipient has been accepted for its sender."""
+        return self._of(EventKind.REPORT_SENT, delivery, at, report=id_text(report), to=to)
+
+    def report_withheld(self, delivery: Delivery, at: datetime, why: str) -> Event:
+        return self._of(EventKind.REPORT_WITHHELD, delivery, at, why=why)
+
+    def repeat(self, message: MessageId, at: datetime, client: str) -> Event:
+        """The client sent `message` again, for it had never seen our answer."""
+        return self.event(EventKind.REPEAT, at, message, None, {"client": client})
+
+    def admin(self, at: datetime, *, action: str, by: str, what: Sequence[str]) -> Event:
+        """Somebody changed something that is not mail."""
+        return self.event(EventKind.ADMIN, at, None, None, {"action": action, "by": by, "what": list(what)})
+
+    def _of(self, kind: EventKind, delivery: Delivery, at: datetime, **detail: Any) -> Event:
+        kept = {key: value for key, value in detail.items() if value != ""}
+        return Event(EventId(self._ids.new()), at, kind, delivery.message, delivery.id, kept)

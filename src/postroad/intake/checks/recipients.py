@@ -1,0 +1,23 @@
+"""Whether a recipient exists here and has room."""
+
+from __future__ import annotations
+
+from postroad.intake.checks import Policy
+from postroad.intake.transaction import MailTransaction
+from postroad.mail.status import Status, status
+from postroad.routing.aliases import Resolution
+
+_FULL = status(452, "4.2.2", "the mailbox is full")
+
+
+def is_known(policy: Policy, transaction: MailTransaction, resolution: Resolution) -> Status | None:  # noqa: ARG001
+    """`550 5.1.1` at RCPT for a name that nobody has here: never accepted, so never bounced."""
+    return resolution.refusal
+
+
+def has_room(policy: Policy, transaction: MailTransaction, resolution: Resolution) -> Status | None:  # noqa: ARG001
+    """A full mailbox refuses for now (RFC 3463 §3.3, X.2.2), behind an alias too: the sender's server tries again."""
+    for target in resolution.targets:
+        if target.quota_bytes and target.used_bytes + max(transaction.size or 0, 1) > target.quota_bytes:
+            return _FULL.because(f"{target.forward_path} uses {target.used_bytes} of {target.quota_bytes} octets")
+    return None

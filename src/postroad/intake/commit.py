@@ -1,0 +1,260 @@
+"""The one transaction that makes a message ours: its row, its deliveries, local mailbox rows and events.
+
+Local deliveries are born delivered. The others are born owned by this node, as attempt 1 and with the due time of
+attempt 2, and are handed to the queue after the commit (house rule: record the attempt before making it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from postroad.events.recorder import Recorder
+from postroad.intake.patience import Patience
+from postroad.intake.rendering import Renderer, content_record, is_quick
+from postroad.intake.spool import NO_SPACE, STORE_FAILED, Spooled
+from postroad.intake.transaction import MailTransaction, PlannedDelivery
+from postroad.mail.envelope import BodyFlag
+from postroad.mail.render import Rendering, render
+from postroad.mail.status import EnhancedCode, Status, status
+from postroad.mail.trace import delivered_to, return_path
+from postroad.observe.metrics import COUNTERS
+from postroad.ports.handoff import Handoff, Ownership
+from postroad.ports.ids import BlobId, DeliveryId, IdSource, MessageId, id_text
+from postroad.ports.signals import Signals
+from postroad.ports.store import (
+    Acceptance,
+    Delivery,
+    DeliveryState,
+    Event,
+    Message,
+    NewMailboxMessage,
+    Refused,
+    Store,
+    StoreUnavailable,
+)
+from postroad.routing.directory import Directory
+
+ENVELOPE_VERSION = 1
+_ACCEPTED = EnhancedCode(2, 0, 0)
+_DELIVERED = status(250, "2.0.0", "delivered to the mailbox")
+_GIVEN_UP = status(451, "4.3.0", "the message could not be stored in time, try again later")
+_ABANDONED = status(451, "4.4.2", "the connection was lost", "the client went before the commit")
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """When a remote delivery falls due for others, and when it runs out of time."""
+
+    second_try: timedelta  # after its birth as attempt 1: others may take over then, should this node die
+    expire_after: timedelta
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What one message writes beside its own row."""
+
+    deliveries: list[Delivery]
+    events: list[Event]
+    local: list[NewMailboxMessage]
+    remote: list[Delivery]
+
+
+class Committer:
+    """One for a process."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        renderer: Renderer,
+        directory: Directory,
+        patience: Patience,
+        recorder: Recorder,
+        ids: IdSource,
+        signals: Signals,
+        birth: Birth,
+    ) -> None:
+        self._store = store
+        self._renderer = renderer
+        self._directory = directory
+        self._patience = patience
+        self._recorder = recorder
+        self._ids = ids
+        self._signals = signals
+        self._birth = birth
+        self._handoff: Handoff | None = None  # where this node does not send, rows are born unowned and due at once
+        self._ownership: Ownership | None = None
+
+    def hand_to(self, handoff: Handoff | None, ownership: Ownership | None) -> None:
+        """Who sends what is accepted from now on."""
+        self._handoff = handoff
+        self._ownership = ownership
+
+    async def commit(
+        self, mail: MailTransaction, spooled: Spooled, flags: BodyFlag, *, bounce_of: MessageId | None = None
+    ) -> Status:
+        """Make the message ours and say so; or say why not. Nothing is kept of what is refused."""
+        rendering = None
+        if any(planned.target.is_local for planned in mail.planned.values()):
+            quick = is_quick(spooled) and spooled.content
+            rendering = render(quick) if quick else await self._renderer.render_in_worker(spooled)
+        message = _message(mail, spooled, flags, rendering, bounce_of)
+        rows = self._rows(mail, message)
+        mail.acceptance = acceptance = Acceptance(
+            message,
+            spooled.content,
+            spooled.place,
+            segment_header(mail),
+            rows.deliveries,
+            rows.events,
+            rows.local,
+            content_record(rendering, message.blob, message.size) if rendering else None,
+            abandoned=mail.gone,
+        )
+        try:
+            accepted = await self._patience.wait(acceptance, self._store.accept(acceptance))
+        except StoreUnavailable as error:
+            return (NO_SPACE if error.no_space else STORE_FAILED).because(str(error))
+        except Refused as error:  # a mailbox went away between RCPT and now: the next try will see that
+            return STORE_FAILED.because(str(error))
+        if accepted is None:
+            return _GIVEN_UP
+        if accepted.dropped:
+            return _ABANDONED
+        self._now_ours(mail, message, rows, spooled.content)
+        return accepted_status(message.id)
+
+    def _now_ours(self, mail: MailTransaction, message: Message, rows: _Rows, content: bytes | None) -> None:
+        """Wake whoever waits for this: the queue, and sessions that look at the mailboxes."""
+        COUNTERS.accepted += 1
+        if rows.local:
+            COUNTERS.delivered += len(rows.local)
+            for row in rows.local:
+                self._signals.publish(f"mailbox:{row.mailbox}")
+            self._directory.delivered(planned.target for planned in mail.planned.values())
+        if not rows.remote:
+            return
+        if self._handoff is not None and rows.remote[0].owner is not None:
+            self._handoff.take(message, rows.remote, content)
+        else:
+            self._signals.publish("queue")
+
+    def _rows(self, mail: MailTransaction, message: Message) -> _Rows:
+        rows = _Rows([], [self._recorder.received(message, len(mail.recipients))], [], [])
+        prefix = b""
+        for planned in mail.planned.values():
+            if planned.target.is_local:
+                prefix = prefix or return_path(message.reverse_path)
+                self._born_delivered(rows, message, planned, prefix)
+            else:
+                self._born_queued(rows, message, planned)
+        return rows
+
+    def _born_delivered(self, rows: _Rows, message: Message, planned: PlannedDelivery, trace: bytes) -> None:
+        target, now = planned.target, message.created
+        delivery = Delivery(
+            DeliveryId(self._ids.new()),
+            message.id,
+            target.dest,
+            target.forward_path,
+            DeliveryState.DELIVERED,
+            planned.orig,
+            last_status=_DELIVERED,
+            finished=now,
+        )
+        prefix = trace + delivered_to(target.forward_path)
+        assert target.mailbox is not None
+        rows.deliveries.append(delivery)
+        rows.events.append(self._recorder.delivered_here(delivery, now, "INBOX", target.via))
+        rows.local.append(
+            NewMailboxMessage(
+                target.mailbox,
+                message.blob,
+                len(prefix) + message.size,
+                now,
+                prefix=prefix,
+                delivery=delivery.id,
+                message=message.id,
+            )
+        )
+
+    def _born_queued(self, rows: _Rows, message: Message, planned: PlannedDelivery) -> None:
+        target, now, birth = planned.target, message.created, self._birth
+        owner = self._ownership
+        delivery = Delivery(
+            DeliveryId(self._ids.new()),
+            message.id,
+            target.dest,
+            target.forward_path,
+            DeliveryState.QUEUED,
+            planned.orig,
+            due=now + birth.second_try if owner else now,
+            tries=1 if owner else 0,
+            expires=now + birth.expire_after,
+            owner=owner.node if owner else None,
+            epoch=owner.epoch if owner else 0,
+        )
+        rows.deliveries.append(delivery)
+        rows.remote.append(delivery)
+        rows.events.append(self._recorder.queued(delivery, now, target.via))
+
+
+def accepted_status(message: MessageId) -> Status:
+    """What the client is told; the id finds the message in traces and logs."""
+    return Status(250, _ACCEPTED, f"queued as {id_text(message)}")
+
+
+def _message(
+    mail: MailTransaction, spooled: Spooled, flags: BodyFlag, rendering: Rendering | None, bounce_of: MessageId | None
+) -> Message:
+    if rendering is not None:
+        subject, header_from, message_id = rendering.subject, rendering.header_from, rendering.message_id
+    else:
+        text = spooled.header.text
+        subject, header_from, message_id = text(b"subject"), text(b"from"), text(b"message-id")
+    assert mail.received is not None
+    return Message(
+        mail.message,
+        mail.received,
+        mail.origin,
+        str(mail.reverse_path),
+        spooled.size,
+        flags,
+        BlobId(mail.message),
+        len(spooled.final_header),
+        subject,
+        header_from,
+        message_id,
+        mail.body,
+        mail.account.id if mail.account else None,
+        bounce_of,
+    )
+
+
+def segment_header(mail: MailTransaction) -> bytes:
+    """The envelope as it lies beside the content, so that segments alone can rebuild the queue: msgpack of [version,
+    message, received (microseconds), reverse-path, [[forward-path, dest, orig] ...], service, client, account, body].
+    """
+    assert mail.received is not None
+    recipients = [(planned.target.forward_path, planned.target.dest, planned.orig) for planned in mail.planned.values()]
+    origin = mail.origin
+    envelope: Sequence[Any] = (
+        ENVELOPE_VERSION,
+        mail.message,
+        int(mail.received.timestamp() * 1_000_000),
+        str(mail.reverse_path),
+        recipients,
+        origin.service,
+        origin.client,
+        origin.account,
+        mail.body,
+    )
+    return _ENCODER.encode(envelope)
+
+
+_ENCODER = msgspec.msgpack.Encoder()

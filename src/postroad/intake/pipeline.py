@@ -1,0 +1,253 @@
+"""The policy of acceptance, as lists of named steps by stage, and the calls that front ends make.
+
+Everything before the body is answered at once when the directory knows the recipient; a Status is the answer, and an
+awaitable of one where something has to be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+
+from postroad.accounts.credentials import Credentials
+from postroad.events.recorder import Recorder
+from postroad.intake import fields
+from postroad.intake.checks import Policy, limits, loop, recipients, relay, sender
+from postroad.intake.commit import Committer, accepted_status, segment_header
+from postroad.intake.patience import Patience
+from postroad.intake.refusals import RefusalBuffer
+from postroad.intake.repeats import Repeats
+from postroad.intake.spool import STORE_FAILED, Budget, Spool, Spooled
+from postroad.intake.transaction import TRUSTED_SERVICE, MailTransaction
+from postroad.mail.address import AddressError, ForwardPath, ReversePath, parse_forward_path, parse_reverse_path
+from postroad.mail.envelope import BodyFlag, Origin
+from postroad.mail.header import Header
+from postroad.mail.status import Status, status
+from postroad.mail.trace import received
+from postroad.observe.metrics import COUNTERS
+from postroad.ports.blobs import BlobStore
+from postroad.ports.clock import Clock
+from postroad.ports.handoff import Handoff, Ownership
+from postroad.ports.ids import BlobId, IdSource, MessageId, id_text
+from postroad.ports.store import AccountRecord, Lane, Refusal, Store, StoreUnavailable
+from postroad.routing.aliases import Resolution
+from postroad.routing.directory import Directory
+
+SENDER_STEPS = (sender.submitter_is_known, limits.size_fits, limits.disk_has_room)
+RECIPIENT_STEPS = (
+    limits.recipients_are_few,
+    relay.may_relay,
+    recipients.is_known,
+    recipients.has_room,
+)
+MESSAGE_STEPS = (limits.message_fits, loop.hops_are_few, loop.not_delivered_before)
+
+_RECIPIENT_OK = status(250, "2.1.5", "OK")
+_LOGIN_REFUSED = status(535, "5.7.8", "Authentication credentials invalid")
+_LOGIN_LATER = status(454, "4.7.0", "Temporary authentication failure")
+_NO_RECIPIENTS = status(554, "5.5.1", "no valid recipients")
+LOCAL_ORIGIN = Origin(TRUSTED_SERVICE, "")
+_NOT_NOW = status(451, "4.3.0", "temporary problem here, try again later")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What acceptance works with; `assembly` makes it."""
+
+    store: Store
+    blobs: BlobStore
+    directory: Directory
+    credentials: Credentials
+    committer: Committer
+    recorder: Recorder
+    refusals: RefusalBuffer
+    patience: Patience
+    ids: IdSource
+    clock: Clock
+
+
+class Intake:
+    """One for a process, shared by its sessions."""
+
+    def __init__(self, services: Services, policy: Policy, hostname: str) -> None:
+        self._services = services
+        self._directory = services.directory
+        self._clock = services.clock
+        self._policy = policy
+        self._hostname = hostname
+        self._budget = Budget()
+        self._repeats = Repeats(services.clock)
+
+    async def authenticate(self, origin: Origin, name: str, password: str) -> AccountRecord | Status:  # noqa: ARG002
+        """The account, or what to answer; the same words whatever was wrong."""
+        try:
+            account = await self._services.credentials.verify(name, password)
+        except StoreUnavailable as error:
+            return _LOGIN_LATER.because(str(error))
+        return account if account is not None else _LOGIN_REFUSED.because(f"login as {name!r}")
+
+    def begin(
+        self,
+        origin: Origin,
+        reverse_path: ReversePath,
+        size: int | None = None,
+        body: str = "",
+        *,
+        account: AccountRecord | None = None,
+    ) -> MailTransaction | Status:
+        """MAIL: a transaction, or the refusal."""
+        transaction = MailTransaction(origin, reverse_path, size, body, account)
+        for step in SENDER_STEPS:
+            refused = step(self._policy, transaction)
+            if refused is not None:
+                return refused
+        return transaction
+
+    def recipient(self, transaction: MailTransaction, path: ForwardPath) -> Status | Awaitable[Status]:
+        """RCPT: 250 and the recipient is taken, or the refusal."""
+        resolution = self._directory.resolve(path)
+        if isinstance(resolution, Resolution):
+            return self._judge(transaction, path, resolution)
+        return self._judge_later(transaction, path, resolution)
+
+    async def _judge_later(
+        self, transaction: MailTransaction, path: ForwardPath, reading: Awaitable[Resolution]
+    ) -> Status:
+        try:
+            return self._judge(transaction, path, await reading)
+        except StoreUnavailable as error:
+            return _NOT_NOW.because(str(error))
+
+    def _judge(self, transaction: MailTransaction, path: ForwardPath, resolution: Resolution) -> Status:
+        for step in RECIPIENT_STEPS:
+            refused = step(self._policy, transaction, resolution)
+            if refused is not None:
+                return refused
+        transaction.add(path, resolution.targets)
+        return _RECIPIENT_OK
+
+    def spool(self, transaction: MailTransaction) -> Spool:
+        """DATA: where the body goes. The message gets its id and its time here."""
+        transaction.message = MessageId(self._services.ids.new())
+        transaction.received = self._clock.now()
+        return Spool(
+            self._services.blobs,
+            self._budget,
+            blob=BlobId(transaction.message),
+            envelope=lambda: segment_header(transaction),
+            make_header=lambda header: self._final_header(transaction, header),
+            max_header=self._policy.max_header_size,
+        )
+
+    def _final_header(self, transaction: MailTransaction, header: Header) -> tuple[Header, bytes]:
+        """What is kept of the header block as it came, and the block that is stored."""
+        assert transaction.received is not None
+        text = id_text(transaction.message)
+        single = transaction.recipients[0] if len(transaction.recipients) == 1 else ""
+        trace = received(transaction.origin, by=self._hostname, id=text, when=transaction.received, recipient=single)
+        if not transaction.is_trusted:
+            return header, fields.final_header(header, trace, b"")
+        added = fields.missing_fields(header, id=text, hostname=self._hostname, now=transaction.received)
+        kept = fields.without_hidden(header)
+        return (Header(added + kept.raw) if added else kept), fields.final_header(kept, trace, added)
+
+    async def finish(
+        self,
+        transaction: MailTransaction,
+        spool: Spool,
+        flags: BodyFlag = BodyFlag.NONE,
+        *,
+        bounce_of: MessageId | None = None,
+    ) -> Status:
+        """The end of the body: the message steps, then the commit. 250 means that the message is ours."""
+        if not transaction.planned:
+            spool.discard()
+            return _NO_RECIPIENTS
+        header = spool.end()
+        refused = header if isinstance(header, Status) else self._judge_message(transaction, header)
+        if refused is not None:
+            spool.discard()
+            return refused
+        spooled = spool.finish_small() if spool.is_small else await spool.finish()
+        if isinstance(spooled, Status):
+            return spooled
+        known = self._repeats.find(transaction, spooled.digest)
+        if known is not None:
+            return await self._repeated(transaction, spooled, known)
+        answer = await self._services.committer.commit(transaction, spooled, flags, bounce_of=bounce_of)
+        if answer.is_success:
+            self._expect_repeat(transaction, spooled.digest, transaction.message)
+        return answer
+
+    def _judge_message(self, transaction: MailTransaction, header: Header) -> Status | None:
+        for step in MESSAGE_STEPS:
+            refused = step(self._policy, transaction, header)
+            if refused is not None:
+                return refused
+        return None
+
+    async def _repeated(self, transaction: MailTransaction, spooled: Spooled, message: MessageId) -> Status:
+        """It is ours already: file the repeat, keep nothing."""
+        COUNTERS.repeated += 1
+        event = self._services.recorder.repeat(message, self._clock.now(), transaction.origin.client)
+        try:
+            await self._services.store.write(lambda tx: tx.events.add([event]), lane=Lane.LOW)
+        except StoreUnavailable:
+            return STORE_FAILED
+        self._expect_repeat(transaction, spooled.digest, message)
+        return accepted_status(message)
+
+    def _expect_repeat(self, transaction: MailTransaction, digest: bytes, message: MessageId) -> None:
+        """Should the client go before it has our answer, its next try is known."""
+        if transaction.origin.service == TRUSTED_SERVICE:
+            return
+        if transaction.gone:
+            self._repeats.remember(transaction, digest, message)
+        else:
+            transaction.missed_answer = lambda: self._repeats.remember(transaction, digest, message)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Keep a refused command, recipient or message: `refusals.refusal` makes the row."""
+        self._services.refusals.add(refusal)
+
+    async def submit_local(
+        self,
+        reverse_path: str,
+        recipients: Sequence[str],
+        content: bytes,
+        *,
+        origin: Origin | None = None,
+        account: AccountRecord | None = None,
+        bounce_of: MessageId | None = None,
+    ) -> Status:
+        """Take a message of this machine: sendmail, send, our own bounces. All of its recipients, or none."""
+        try:
+            sender_path = parse_reverse_path(reverse_path)
+            paths = [parse_forward_path(recipient) for recipient in recipients]
+        except AddressError as error:
+            return status(553, "5.1.3", str(error))
+        transaction = self.begin(origin or LOCAL_ORIGIN, sender_path, len(content), account=account)
+        if isinstance(transaction, Status):
+            return transaction
+        for path in paths:
+            answer = self.recipient(transaction, path)
+            judged = answer if isinstance(answer, Status) else await answer
+            if not judged.is_success:
+                return judged.because(judged.cause or str(path))
+        return await self._submit(transaction, fields.wire_lines(content), bounce_of)
+
+    async def _submit(self, transaction: MailTransaction, content: bytes, bounce_of: MessageId | None) -> Status:
+        spool = self.spool(transaction)
+        waiting = spool.write(content)
+        if waiting is not None:
+            await waiting
+        return await self.finish(transaction, spool, fields.body_flags(content), bounce_of=bounce_of)
+
+    def hand_to(self, handoff: Handoff | None, ownership: Ownership | None) -> None:
+        """From now on new deliveries are born owned by this node, and handed to its queue after their commit."""
+        self._services.committer.hand_to(handoff, ownership)
+
+    async def close(self) -> None:
+        """Write what is buffered. No session may be left."""
+        self._services.patience.close()
+        await self._services.refusals.close()
