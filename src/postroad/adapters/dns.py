@@ -1,0 +1,254 @@
+"""Look-ups through the recursive servers of the settings (or the system's), with a cache of our own.
+
+NXDOMAIN, no data and failure are told apart; answers are kept for their TTL, negative ones for the zone's negative TTL
+(RFC 2308), failures for a moment (RFC 9520). Look-ups of one name at the same time are one query. dnspython builds and
+reads the messages; it is loaded at the first query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from postroad.ports.dns import DnsAnswer, DnsOutcome, MxRecord
+
+if TYPE_CHECKING:
+    from dns.message import Message, QueryMessage
+
+FOUND, NO_DATA, NXDOMAIN, FAILED = DnsOutcome.FOUND, DnsOutcome.NO_DATA, DnsOutcome.NXDOMAIN, DnsOutcome.FAILED
+
+MAX_TTL = 86400
+MAX_NEGATIVE_TTL = 3600  # RFC 2308 §5 wants a bound of one to three hours
+NEGATIVE_TTL = 60  # where the answer brought no SOA
+FAILURE_TTL = 5  # RFC 9520 §3.2: at least one second, so that a broken zone is not asked in a storm
+MAX_CNAMES = 8
+UDP_PAYLOAD = 1232  # no fragments (DNS flag day 2020)
+ROUNDS = 2  # how often each server is asked
+
+_Key = tuple[str, str]
+
+
+class Nameserver(NamedTuple):
+    host: str
+    port: int
+
+    @property
+    def is_local(self) -> bool:
+        """Nobody between it and us can change its AD bit."""
+        return ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class CachingResolver:
+    """Implements ports.dns.Resolver."""
+
+    __slots__ = ("_asking", "_cache", "_max_entries", "_monotonic", "_timeout", "queries", "servers")
+
+    def __init__(
+        self,
+        nameservers: Iterable[str] = (),
+        *,
+        timeout: float = 5.0,
+        max_entries: int = 20_000,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.servers = tuple(nameserver(text) for text in nameservers) or system_nameservers()
+        self.queries = 0  # messages sent
+        self._timeout = timeout
+        self._max_entries = max_entries
+        self._monotonic = monotonic
+        self._cache: dict[_Key, tuple[float, DnsAnswer]] = {}
+        self._asking: dict[_Key, asyncio.Task[DnsAnswer]] = {}
+
+    async def mx(self, name: str) -> DnsAnswer:
+        return await self._find(name, "MX")
+
+    async def txt(self, name: str) -> DnsAnswer:
+        return await self._find(name, "TXT")
+
+    async def ptr(self, address: str) -> DnsAnswer:
+        return await self._find(ip_address(address).reverse_pointer, "PTR")
+
+    async def addresses(self, name: str, family: int = 0) -> DnsAnswer:
+        if family:
+            return await self._find(name, "AAAA" if family == 6 else "A")
+        return both(*await asyncio.gather(self._find(name, "AAAA"), self._find(name, "A")))
+
+    def forget(self) -> None:
+        """Empty the cache."""
+        self._cache.clear()
+
+    async def close(self) -> None:
+        """Give up what is being asked."""
+        for task in list(self._asking.values()):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _find(self, name: str, kind: str) -> DnsAnswer:
+        key = (name.rstrip(".").lower(), kind)
+        kept = self._cache.get(key)
+        if kept is not None and kept[0] > self._monotonic():
+            return kept[1]
+        task = self._asking.get(key)
+        if task is None:
+            task = self._asking[key] = asyncio.create_task(self._look_up(key))
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        return await asyncio.shield(task)  # one who gives up does not take the answer from the others
+
+    async def _look_up(self, key: _Key) -> DnsAnswer:
+        name, kind = key
+        target, ttl = name, MAX_TTL
+        for _ in range(MAX_CNAMES):
+            answer, canonical = await self._query(target, kind)
+            ttl = min(ttl, answer.ttl)
+            if answer.outcome is not NO_DATA or canonical == target:
+                break
+            target = canonical  # an alias whose target the server did not send along
+        else:
+            answer = DnsAnswer(FAILED, ttl=FAILURE_TTL, detail=f"{name}: more than {MAX_CNAMES} aliases")
+            ttl = FAILURE_TTL
+        answer = replace(answer, ttl=ttl)
+        self._keep(key, answer)
+        return answer
+
+    def _keep(self, key: _Key, answer: DnsAnswer) -> None:
+        if len(self._cache) >= self._max_entries:
+            for old in list(self._cache)[: max(1, self._max_entries // 10)]:
+                del self._cache[old]
+        self._cache.pop(key, None)
+        self._cache[key] = (self._monotonic() + answer.ttl, answer)
+
+    async def _query(self, name: str, kind: str) -> tuple[DnsAnswer, str]:
+        """Ask server after server; the answer, and the name that aliases led to."""
+        import dns.exception
+        import dns.message
+
+        try:
+            query = dns.message.make_query(
+                name + ".", kind, use_edns=0, payload=UDP_PAYLOAD, flags=dns.flags.RD | dns.flags.AD
+            )
+        except dns.exception.DNSException as error:  # a label over 63 octets, an empty label: it cannot exist
+            return DnsAnswer(NXDOMAIN, ttl=MAX_NEGATIVE_TTL, detail=f"{name!r}: {error}"), name
+        deadline = self._monotonic() + self._timeout
+        detail = "no nameserver"
+        for server in self.servers * ROUNDS:
+            left = deadline - self._monotonic()
+            if left <= 0:
+                break
+            self.queries += 1
+            try:
+                response = await _exchange(query, server, min(left, self._timeout / 2))
+            except (dns.exception.DNSException, OSError, EOFError) as error:
+                detail = f"{server}: {type(error).__name__} {error}".strip()
+                continue
+            outcome = _OUTCOMES.get(response.rcode())
+            if outcome is not None:
+                return _read(response, server, outcome)
+            detail = f"{server}: {dns.rcode.to_text(response.rcode())}"
+        return DnsAnswer(FAILED, ttl=FAILURE_TTL, detail=f"{name} {kind}: {detail}"), name
+
+
+_OUTCOMES = {0: FOUND, 3: NXDOMAIN}  # NOERROR, NXDOMAIN; all others: the next server
+
+
+async def _exchange(query: Message, server: Nameserver, timeout: float) -> QueryMessage:
+    """UDP, then TCP when the answer was cut. Each query leaves from a port of its own (RFC 5452 §9.2)."""
+    import dns.asyncquery
+
+    response, _ = await dns.asyncquery.udp_with_fallback(
+        query, server.host, timeout, server.port, ignore_unexpected=True, ignore_errors=True
+    )
+    return response  # type: ignore[return-value]
+
+
+def _read(response: QueryMessage, server: Nameserver, outcome: DnsOutcome) -> tuple[DnsAnswer, str]:
+    import dns.exception
+    import dns.flags
+
+    trusted = bool(response.flags & dns.flags.AD) and server.is_local
+    try:
+        chain = response.resolve_chaining()
+    except dns.exception.DNSException as error:
+        detail = f"{server}: {error}"
+        return DnsAnswer(FAILED, ttl=FAILURE_TTL, detail=detail), str(response.question[0].name)
+    canonical = chain.canonical_name.to_text(omit_final_dot=True).lower()
+    if outcome is NXDOMAIN or chain.answer is None:
+        empty = NXDOMAIN if outcome is NXDOMAIN else NO_DATA
+        has_soa = any(rrset.rdtype == 6 for rrset in response.authority)
+        ttl = min(chain.minimum_ttl, MAX_NEGATIVE_TTL) if has_soa else NEGATIVE_TTL
+        return DnsAnswer(empty, ttl=ttl, authenticated=trusted, detail=f"{server}"), canonical
+    ttl = min(chain.minimum_ttl, MAX_TTL)
+    records = list(chain.answer)
+    if chain.answer.rdtype == 15:
+        found = sorted((record.preference, _plain(record.exchange)) for record in records)
+        mx = tuple(MxRecord(preference, host) for preference, host in found)
+        return DnsAnswer(FOUND, mx=mx, ttl=ttl, authenticated=trusted, detail=f"{server}"), canonical
+    texts = tuple(_text(record) for record in records)
+    return DnsAnswer(FOUND, texts, ttl=ttl, authenticated=trusted, detail=f"{server}"), canonical
+
+
+def _text(record: object) -> str:
+    for attribute, read in _TEXTS:
+        value = getattr(record, attribute, None)
+        if value is not None:
+            return read(value)
+    return str(record)
+
+
+def _plain(name: object) -> str:
+    """A name without its last dot; the root (the null MX, RFC 7505) is empty."""
+    return str(name).rstrip(".").lower()
+
+
+_TEXTS: tuple[tuple[str, Callable[..., str]], ...] = (
+    ("address", str),
+    ("strings", lambda strings: b"".join(strings).decode("utf-8", "replace")),
+    ("target", _plain),
+)
+
+
+def both(aaaa: DnsAnswer, a: DnsAnswer) -> DnsAnswer:
+    """One answer for both families: what was found; FAILED only when nothing was found and one failed."""
+    found = [answer for answer in (aaaa, a) if answer.outcome is FOUND]
+    if found:
+        return DnsAnswer(
+            FOUND,
+            tuple(record for answer in found for record in answer.records),
+            ttl=min(answer.ttl for answer in found),
+            authenticated=aaaa.authenticated and a.authenticated,
+            detail=found[0].detail,
+        )
+    for outcome in (FAILED, NXDOMAIN):
+        for answer in (aaaa, a):
+            if answer.outcome is outcome:
+                return answer
+    return a
+
+
+def nameserver(text: str) -> Nameserver:
+    """`127.0.0.1:53`, `[::1]:53`, or an address alone (port 53)."""
+    host, colon, port = text.rpartition(":")
+    if colon and (host.startswith("[") or ":" not in host):
+        return Nameserver(str(ip_address(host.strip("[]"))), int(port))
+    return Nameserver(str(ip_address(text.strip("[]"))), 53)
+
+
+def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> tuple[Nameserver, ...]:
+    """The servers that the system asks; none named: the one on this machine (resolv.conf(5))."""
+    servers: list[Nameserver] = []
+    with suppress(OSError):
+        for line in path.read_text("ascii", "replace").splitlines():
+            words = line.split()
+            if len(words) >= 2 and words[0] == "nameserver":
+                with suppress(ValueError):
+                    servers.append(Nameserver(str(ip_address(words[1])), 53))
+    return tuple(servers) or (Nameserver("127.0.0.1", 53),)
