@@ -238,15 +238,14 @@ def _message(
 
 def segment_header(mail: MailTransaction) -> bytes:
     """The envelope as it lies beside the content, so that segments alone can rebuild the queue: msgpack of [version,
-    message, received (microseconds), reverse-path, [[forward-path, dest, orig] ...], service, client, account, body].
+    message, received (timestamp), reverse-path, [[forward-path, dest, orig] ...], service, client, account, body].
     """
-    assert mail.received is not None
     recipients = [(planned.target.forward_path, planned.target.dest, planned.orig) for planned in mail.planned.values()]
     origin = mail.origin
     envelope: Sequence[Any] = (
         ENVELOPE_VERSION,
         mail.message,
-        int(mail.received.timestamp() * 1_000_000),
+        mail.received,
         str(mail.reverse_path),
         recipients,
         origin.service,

@@ -179,8 +179,8 @@ class Spool:
 
     def finish_small(self) -> Spooled | Status:
         """After `end`: the whole body, when it is in memory."""
-        if self._fault is not None or self._header is None:
-            return self._fault or STORE_FAILED
+        if self._fault is not None or self._header is None or not self._chunks:
+            return self._fault or STORE_FAILED  # failed, or discarded meanwhile
         came = self._chunks[0]
         self._forget_chunks()
         content = self._final + came[self._header_came :]

@@ -27,6 +27,8 @@ class PlannedDelivery:
     @property
     def orig(self) -> str:
         """The recipients as the client named them, where that is not simply the target; merged ones side by side."""
+        if len(self.recipients) == 1 and self.recipients[0] == self.target.forward_path:
+            return ""
         changed = [name for name in self.recipients if name.lower() != self.target.forward_path.lower()]
         return ", ".join(self.recipients if changed and len(self.recipients) > 1 else changed)
 

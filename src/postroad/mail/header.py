@@ -19,6 +19,7 @@ _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "O
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=")  # RFC 2047 §2
 _BETWEEN_WORDS = re.compile(r"(\?=)[ \t]+(?==\?[^?\s]{1,60}\?[bBqQ]\?)")  # RFC 2047 §6.2: white space there is dropped
+_FIRST_LINE = re.compile(rb"[!-9;-~\x80-\xff]{1,998}[ \t]{0,99}:|\r\n|$|>?From ")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -35,11 +36,7 @@ def starts_with_field(content: bytes) -> bool:
 
     An mbox `From ` line is let pass, for real fields stand behind it.
     """
-    line = content[: content.find(b"\r\n")] if b"\r\n" in content[:1000] else content[:1000]
-    if not line or line.startswith((b"From ", b">From ")):
-        return True
-    name, colon, _ = line.partition(b":")
-    return bool(colon) and bool(name) and not any(octet in name.rstrip(_WSP) for octet in _WSP)
+    return _FIRST_LINE.match(content) is not None
 
 
 class Header:

@@ -22,6 +22,7 @@ ModSeq = NewType("ModSeq", int)
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)} | {"i": 1, "l": 1, "o": 0}
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _LENGTH = 13
 
 
@@ -34,11 +35,15 @@ class IdSource(Protocol):
 
 def id_text(number: int) -> str:
     """The 13 characters that people see."""
-    characters = []
-    for _ in range(_LENGTH):
-        number, digit = divmod(number, 32)
-        characters.append(_ALPHABET[digit])
-    return "".join(reversed(characters))
+    return (
+        _ALPHABET[number >> 60 & 31]
+        + _PAIRS[number >> 50 & 1023]
+        + _PAIRS[number >> 40 & 1023]
+        + _PAIRS[number >> 30 & 1023]
+        + _PAIRS[number >> 20 & 1023]
+        + _PAIRS[number >> 10 & 1023]
+        + _PAIRS[number & 1023]
+    )
 
 
 def parse_id(text: str) -> int | None:
