@@ -130,7 +130,9 @@ class CachingResolver:
     async def _query(self, name: str, kind: str) -> tuple[DnsAnswer, str]:
         """Ask server after server; the answer, and the name that aliases led to."""
         import dns.exception
+        import dns.flags
         import dns.message
+        import dns.rcode
 
         try:
             query = dns.message.make_query(

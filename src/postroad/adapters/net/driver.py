@@ -167,15 +167,16 @@ class Driver(asyncio.BufferedProtocol):
             return
         if not self._connected or self._handshaking:
             self.abort()
-        elif self._task is not None:
+        elif self._task is not None or self._paused:
             self._interruption = reason
         else:
             self._end(reason)
 
     def _end(self, reason: Interruption) -> None:
         """Say the last words. The session hears of it as of any event; what it still has to do is left to it."""
+        self._interruption = None
         self._machine.interrupt(reason)
-        self._turn = False
+        self._turn = self._paused = False
         self.advance()
         self.close()
 
@@ -307,6 +308,8 @@ class Driver(asyncio.BufferedProtocol):
         if signal is PAUSED:
             self._paused = True
             self._patience.disarm()
+        elif self._interruption is not None:
+            self._end(self._interruption)
         elif not self._blocked:
             self._patience.arm(self._machine.patience)
             if self._held:
