@@ -12,7 +12,7 @@ from postroad.proto.literals import Literal
 
 MAX_CHUNK = 64 * 1024
 MAX_SWALLOWED = 1024 * 1024  # octets of refused text that are read and dropped before we rather hang up
-_KEPT = 64  # octets of a dropped line that are kept, to see a literal announced at its end
+_KEPT = 256  # octets kept of a dropped line: its tag, or the literal announced at its end
 
 
 @dataclass(frozen=True, slots=True)
