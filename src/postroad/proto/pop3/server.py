@@ -87,8 +87,8 @@ class Pop3Server:
     """One connection's machine."""
 
     __slots__ = (
-        "_auth", "_ended", "_eof", "_errors", "_failed_logins", "_input", "_name", "_out", "_profile", "_stuffer",
-        "_tls", "_waiting", "secured", "state",
+        "_auth", "_ended", "_eof", "_errors", "_failed_logins", "_input", "_name", "_open", "_out", "_profile",
+        "_stuffer", "_tls", "_waiting", "secured", "state",
     )  # fmt: skip
 
     def __init__(self, profile: Pop3Profile) -> None:
@@ -103,6 +103,7 @@ class Pop3Server:
         self._errors = self._failed_logins = 0
         self._name: str | None = None  # of USER
         self._stuffer: DotStuffer | None = None  # a body is being sent
+        self._open = False  # an answer of many lines was begun
         self.secured = profile.secured
         self.state = State.AUTHORIZATION
 
@@ -145,8 +146,8 @@ class Pop3Server:
         return self._profile.idle_timeout
 
     def interrupt(self, reason: Interruption) -> None:
-        """The last words; inside a body there is no place for any. RFC 1939 §3: nothing is deleted then."""
-        if self._stuffer is None and not self._ended:
+        """The last words, where there is a place for any. Nothing is deleted then (RFC 1939 §3)."""
+        if not self._open and not self._ended:
             self._say(f"-ERR {_LAST_WORDS[reason]}")
         self._waiting = self._auth = self._tls = False
         self._ended = self._ended or reason.value
@@ -170,6 +171,18 @@ class Pop3Server:
         self._answered()
         self._out.append(b"+OK %b\r\n%b.\r\n" % (text.encode(), lines))
 
+    def begin_lines(self, text: str) -> None:
+        """The same in pieces: `more_lines` as often as needed, then `end_lines`."""
+        self._out.append(b"+OK %b\r\n" % text.encode())
+        self._open = True
+
+    def more_lines(self, lines: bytes) -> None:
+        self._out.append(lines)
+
+    def end_lines(self) -> None:
+        self._out.append(b".\r\n")
+        self._end_answer()
+
     def small_body(self, content: bytes) -> None:
         """A message, whole."""
         self._waiting = False
@@ -180,6 +193,7 @@ class Pop3Server:
         """A message in pieces: `body_chunk` as often as needed, then `end_body`."""
         self._out.append(b"+OK %d octets\r\n" % size)
         self._stuffer = DotStuffer()
+        self._open = True
 
     def body_chunk(self, chunk: bytes) -> None:
         if self._stuffer is None:
@@ -191,7 +205,7 @@ class Pop3Server:
             raise ProtocolMisuse("no body was begun")
         self._out.append(self._stuffer.finish())
         self._stuffer = None
-        self._answered()
+        self._end_answer()
 
     def challenge(self, data: bytes) -> None:
         """The next step of a SASL exchange (RFC 5034 §4)."""
@@ -223,6 +237,11 @@ class Pop3Server:
         self.secured = True
         self._tls = False
         self._input.clear()
+
+    @property
+    def answer_open(self) -> bool:
+        """An answer of many lines was begun: nothing else can be said."""
+        return self._open
 
     def end(self, reason: str) -> None:
         """Say no more: QUIT has been answered, or the conversation cannot go on."""
@@ -321,6 +340,9 @@ class Pop3Server:
 
     def _answered(self) -> None:
         self._waiting = False
+
+    def _end_answer(self) -> None:
+        self._open = self._waiting = False
 
     def _say(self, line: str) -> None:
         self._out.append(line.encode() + b"\r\n")
