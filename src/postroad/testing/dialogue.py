@@ -28,7 +28,7 @@ from postroad.proto.wire import Interruption, Machine, Signal
 
 Cuts = Callable[[bytes], Iterator[bytes]]
 _STEP = re.compile(r"(C:|C!|S:|S~|S\*|!)(?: (.*))?")
-_FACT = re.compile(r"([a-z_]+): (\S(?:.*?\S)?)(?:  +|$)")
+_FACT = re.compile(r"([a-z_]+): (\S(?:.*?\S)??)(?:  +|$)")
 _ESCAPE = re.compile(r"\\(?:\{(\d+)\*((?:[^}\\]|\\.)*)\}|x([0-9a-fA-F]{2})|(.))")
 _SIMPLE = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\", "}": "}", "{": "{"}
 _INTERRUPTIONS = {"timeout": Interruption.TIMEOUT, "shutdown": Interruption.SHUTDOWN}

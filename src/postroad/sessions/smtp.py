@@ -1,0 +1,359 @@
+"""The SMTP front end: answers each event of `proto.smtp.server` by asking `intake` (RFC 5321 §3).
+
+It holds one connection's identity and transaction, and no policy. The usual answer is given at once; an awaitable is
+returned only where something must be read, written or waited for. The minute within which a final dot is answered is
+kept by `intake.patience`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from postroad.intake.pipeline import Intake
+from postroad.intake.refusals import refusal
+from postroad.intake.spool import Spool
+from postroad.intake.transaction import MailTransaction
+from postroad.mail.address import ForwardPath
+from postroad.mail.envelope import Origin, TlsInfo
+from postroad.mail.status import Status
+from postroad.observe import log
+from postroad.ports.clock import Clock
+from postroad.ports.ids import IdSource, id_text
+from postroad.ports.net import Connection
+from postroad.ports.store import AccountRecord
+from postroad.proto.sasl.exchange import Challenge, Credentials, Failure, ServerExchange
+from postroad.proto.sasl.plain import SERVER_MECHANISMS
+from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.profile import ServerProfile
+from postroad.proto.smtp.reply import Reply, from_status
+from postroad.proto.smtp.server import BODY_REPLIES, SmtpServer
+from postroad.proto.smtp.server_events import (
+    AuthResponse,
+    AuthStarted,
+    BodyChunk,
+    BodyEnd,
+    CommandRefused,
+    ConversationEnded,
+    DataRequested,
+    Event,
+    HelloReceived,
+    MailReceived,
+    Quit,
+    RcptReceived,
+    Stage,
+    TlsRequested,
+    TransactionReset,
+)
+
+AUTH_FAILURE_DELAY = 2.0  # seconds, doubled with each failure of a connection: guessing shall be slow
+MAX_AUTH_FAILURE_DELAY = 16.0
+SMALL_READ, LARGE_READ = 16 * 1024, 64 * 1024  # octets a read, for commands and for bodies announced as large
+
+_TOO_MANY_UNKNOWN = replies.reply(421, "4.7.0", "Too many unknown recipients")
+
+Waiting = Awaitable[None] | None
+_log = log.get("smtp")
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpFront:
+    """What all SMTP connections of one listener share. `connect` makes machine and session of a new one."""
+
+    service: str  # mx, submission, submissions
+    profile: ServerProfile
+    intake: Intake
+    clock: Clock
+    ids: IdSource
+    max_unknown_recipients: int = 50
+
+    def connect(self) -> tuple[SmtpServer, SmtpSession]:
+        machine = SmtpServer(self.profile)
+        return machine, SmtpSession(machine, self)
+
+
+class SmtpSession:
+    """One connection. Implements ports.net.Session."""
+
+    __slots__ = (
+        "_account",
+        "_connection",
+        "_esmtp",
+        "_exchange",
+        "_failures",
+        "_front",
+        "_helo",
+        "_id",
+        "_machine",
+        "_origin",
+        "_spool",
+        "_transaction",
+        "_unconfirmed",
+        "_unknown",
+    )
+
+    def __init__(self, machine: SmtpServer, front: SmtpFront) -> None:
+        self._front = front
+        self._machine = machine
+        self._connection: Connection | None = None
+        self._id = ""
+        self._helo = ""
+        self._esmtp = True
+        self._account: AccountRecord | None = None
+        self._origin: Origin | None = None  # made when first needed, dropped when anything in it changes
+        self._transaction: MailTransaction | None = None
+        self._spool: Spool | None = None
+        self._unconfirmed: MailTransaction | None = None  # its 250 was given, and the client has not spoken since
+        self._exchange: ServerExchange | None = None
+        self._unknown = 0
+        self._failures = 0
+
+    # --- ports.net.Session --------------------------------------------------------------------------------------------
+
+    def connected(self, connection: Connection) -> Waiting:
+        self._connection = connection
+        self._id = id_text(self._front.ids.new())
+        self._machine.start()
+        return None
+
+    def answer(self, event: Event) -> Waiting:
+        """Answer one event; a bug of ours is a 451 for this command and no more."""
+        self._unconfirmed = None
+        handle = _ANSWERS.get(type(event))
+        if handle is None:
+            return None
+        try:
+            waiting = handle(self, event)
+        except Exception as error:  # whatever it is, the client is told to try again
+            self.failed(error)
+            return None
+        return None if waiting is None else self._guarded(waiting)
+
+    async def _guarded(self, waiting: Awaitable[None]) -> None:
+        try:
+            await waiting
+        except Exception as error:  # as in `answer`
+            self.failed(error)
+
+    def secured(self, info: TlsInfo) -> None:  # noqa: ARG002 - the connection tells it whenever it is asked
+        """RFC 3207 §4.2: what was said in the clear is forgotten."""
+        self._helo, self._account, self._origin = "", None, None
+
+    def failed(self, error: Exception) -> None:
+        transaction = self._transaction
+        message = transaction.message if transaction is not None else 0
+        _log.exception("an answer failed", error, connection=self._id, message=message, client=self.origin.client)
+        if self._spool is not None:
+            self._drop()  # the rest of the body is swallowed, and its end is answered 451
+        if self._machine.waits:
+            self._exchange = None
+            self._machine.answer(replies.LOCAL_ERROR)
+
+    def disconnected(self, error: Exception | None) -> None:
+        """Before the commit nothing is kept. After a 250 that a broken connection may have swallowed, the client's next
+        try is known as a repeat; an orderly end tells nothing of the kind."""
+        self._origin = self.origin  # answers under way may still have to record a refusal
+        self._connection = self._exchange = None
+        if error is not None and self._unconfirmed is not None:
+            self._unconfirmed.abandoned()
+        if self._transaction is not None:
+            self._transaction.abandoned()
+        self._drop()
+
+    # --- identity -----------------------------------------------------------------------------------------------------
+
+    @property
+    def origin(self) -> Origin:
+        """How and from whom mail comes now."""
+        if self._origin is None:
+            peer = self._connection.peer if self._connection is not None else None
+            self._origin = Origin(
+                self._front.service,
+                self._id,
+                peer.host if peer is not None and peer.port else "",
+                peer.port if peer is not None else 0,
+                self._helo,
+                self._account.address if self._account is not None else "",
+                self._esmtp,
+                self._connection.tls if self._connection is not None else None,
+            )
+        return self._origin
+
+    def _hello(self, event: HelloReceived) -> Waiting:
+        self._helo, self._esmtp, self._origin = event.name, event.verb != "HELO", None
+        self._machine.answer(replies.OK)
+        return None
+
+    def _tls(self, _event: TlsRequested) -> Waiting:
+        assert self._connection is not None
+        self._machine.accept_tls()
+        self._connection.start_tls()
+        return None
+
+    # --- the transaction ----------------------------------------------------------------------------------------------
+
+    def _mail(self, event: MailReceived) -> Waiting:
+        parameters = event.parameters
+        begun = self._front.intake.begin(
+            self.origin, event.reverse_path, parameters.size, parameters.body, account=self._account
+        )
+        if isinstance(begun, Status):
+            self._refuse(Stage.MAIL, begun, reverse_path=str(event.reverse_path))
+        else:
+            self._transaction = begun
+            self._machine.answer(replies.SENDER_OK)
+        return None
+
+    def _rcpt(self, event: RcptReceived) -> Waiting:
+        assert self._transaction is not None
+        verdict = self._front.intake.recipient(self._transaction, event.forward_path)
+        if isinstance(verdict, Status):
+            self._answer_recipient(event.forward_path, verdict)
+            return None
+        return self._rcpt_later(event.forward_path, verdict)
+
+    async def _rcpt_later(self, path: ForwardPath, verdict: Awaitable[Status]) -> None:
+        self._answer_recipient(path, await verdict)
+
+    def _answer_recipient(self, path: ForwardPath, verdict: Status) -> None:
+        if verdict.is_success:
+            self._machine.answer(from_status(verdict))
+            return
+        if verdict.enhanced == (5, 1, 1):
+            self._unknown += 1
+        if self._unknown >= self._front.max_unknown_recipients:  # somebody is trying names
+            verdict = Status(421, _TOO_MANY_UNKNOWN.enhanced, _TOO_MANY_UNKNOWN.text, verdict.text)
+        self._refuse(Stage.RCPT, verdict, recipient=str(path))
+
+    def _data(self, _event: DataRequested) -> Waiting:
+        assert self._transaction is not None
+        self._spool = self._front.intake.spool(self._transaction)
+        if (self._transaction.size or 0) > LARGE_READ and self._connection is not None:
+            self._connection.set_read_size(LARGE_READ)
+        self._machine.accept_body()
+        return None
+
+    def _chunk(self, event: BodyChunk) -> Waiting:
+        """The spool's awaitable is the backpressure: nothing is read from the client until it is done."""
+        return self._spool.write(event.data) if self._spool is not None else None
+
+    def _body_end(self, event: BodyEnd) -> Waiting:
+        transaction, spool = self._transaction, self._spool
+        if transaction is None or spool is None:  # dropped by `failed`
+            self._machine.answer(replies.LOCAL_ERROR)
+            return None
+        if (transaction.size or 0) > LARGE_READ and self._connection is not None:
+            self._connection.set_read_size(SMALL_READ)
+        if event.fault is None:
+            return self._finish(transaction, spool, event)
+        self._refuse(Stage.MESSAGE, _status(BODY_REPLIES[event.fault], event.fault.value))
+        self._drop()
+        return None
+
+    async def _finish(self, transaction: MailTransaction, spool: Spool, event: BodyEnd) -> None:
+        """The message is ours when `intake` says so; should the client have gone by then, intake knows it already."""
+        answer = await self._front.intake.finish(transaction, spool, event.flags)
+        self._transaction = self._spool = None
+        if not answer.is_success:
+            self._refuse(Stage.MESSAGE, answer, reverse_path=str(transaction.reverse_path))
+            return
+        self._machine.answer(from_status(answer))
+        if self._connection is not None:
+            self._unconfirmed = transaction
+
+    def _reset(self, _event: TransactionReset) -> Waiting:
+        self._drop()
+        return None
+
+    def _drop(self) -> None:
+        """Forget the transaction and its body."""
+        if self._spool is not None:
+            self._spool.discard()
+        self._transaction = self._spool = None
+
+    # --- authentication -----------------------------------------------------------------------------------------------
+
+    def _auth_started(self, event: AuthStarted) -> Waiting:
+        self._exchange = SERVER_MECHANISMS[event.mechanism]()
+        return self._auth_step(event.initial)
+
+    def _auth_response(self, event: AuthResponse) -> Waiting:
+        if event.data is None:
+            self._exchange = None
+            return None
+        return self._auth_step(event.data)
+
+    def _auth_step(self, response: bytes | None) -> Waiting:
+        assert self._exchange is not None
+        match self._exchange.step(response):
+            case Challenge(data):
+                self._machine.challenge(data)
+                return None
+            case Credentials() as credentials:
+                return self._authenticate(credentials)
+            case Failure(cause):
+                return self._auth_failed(_status(replies.AUTH_FAILED, cause))
+
+    async def _authenticate(self, credentials: Credentials) -> None:
+        result = await self._front.intake.authenticate(self.origin, credentials.name, credentials.password)
+        if isinstance(result, Status):
+            await self._auth_failed(result)
+            return
+        self._account, self._origin, self._exchange = result, None, None
+        self._machine.authenticated()
+
+    async def _auth_failed(self, status: Status) -> None:
+        """The same answer after the same wait, whatever was wrong."""
+        self._exchange = None
+        delay = min(AUTH_FAILURE_DELAY * 2**self._failures, MAX_AUTH_FAILURE_DELAY)
+        self._failures += 1
+        _log.info("login refused", connection=self._id, client=self.origin.client, cause=status.cause or status.text)
+        await self._front.clock.sleep(delay)
+        self._refuse(Stage.AUTH, status)
+
+    # --- refusals and the end -----------------------------------------------------------------------------------------
+
+    def _refuse(self, stage: Stage, status: Status, *, reverse_path: str = "", recipient: str = "") -> None:
+        """Record it, then say it."""
+        self._record(stage, status, reverse_path, recipient)
+        self._machine.answer(from_status(status))
+
+    def _record(self, stage: Stage, status: Status, reverse_path: str = "", recipient: str = "") -> None:
+        if not reverse_path and self._transaction is not None:
+            reverse_path = str(self._transaction.reverse_path)
+        now = self._front.clock.now()
+        self._front.intake.refuse(
+            refusal(self.origin, stage.value, status, at=now, reverse_path=reverse_path, recipient=recipient)
+        )
+
+    def _refused(self, event: CommandRefused) -> Waiting:
+        self._record(event.stage, _status(event.reply, event.line))
+        return None
+
+    def _ended(self, _event: Quit | ConversationEnded) -> Waiting:
+        self._drop()
+        if self._connection is not None:
+            self._connection.close()
+        return None
+
+
+def _status(reply: Reply, cause: str) -> Status:
+    return Status(reply.code, reply.enhanced, reply.text, cause)
+
+
+_ANSWERS: Final[dict[type, Callable[[SmtpSession, Any], Waiting]]] = {
+    HelloReceived: SmtpSession._hello,
+    MailReceived: SmtpSession._mail,
+    RcptReceived: SmtpSession._rcpt,
+    DataRequested: SmtpSession._data,
+    BodyChunk: SmtpSession._chunk,
+    BodyEnd: SmtpSession._body_end,
+    TransactionReset: SmtpSession._reset,
+    TlsRequested: SmtpSession._tls,
+    AuthStarted: SmtpSession._auth_started,
+    AuthResponse: SmtpSession._auth_response,
+    CommandRefused: SmtpSession._refused,
+    Quit: SmtpSession._ended,
+    ConversationEnded: SmtpSession._ended,
+}

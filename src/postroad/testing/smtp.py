@@ -1,0 +1,133 @@
+"""SMTP dialogues on a bare machine: the profile that a file asks for, and a scripted intake.
+
+The facts of a file (`listener`, `tls`, `max_size` ...) choose the profile; local-parts choose the fate, as in a server
+that has the mailboxes bob@example.com and alice@example.com (password `secret`) and nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from postroad.mail.envelope import TlsInfo
+from postroad.proto.sasl.exchange import Challenge, Credentials, ServerExchange
+from postroad.proto.sasl.plain import SERVER_MECHANISMS
+from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.profile import Dialect, ServerProfile
+from postroad.proto.smtp.reply import Reply, reply
+from postroad.proto.smtp.server import BODY_REPLIES, SmtpServer
+from postroad.proto.smtp.server_events import (
+    AuthResponse,
+    AuthStarted,
+    BodyChunk,
+    BodyEnd,
+    ConversationEnded,
+    DataRequested,
+    HelloReceived,
+    MailReceived,
+    Quit,
+    RcptReceived,
+    TlsRequested,
+    TransactionReset,
+)
+from postroad.testing.dialogue import Dialogue, MachinePeer
+
+HOSTNAME = "mail.example.com"
+TLS = TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+MAILBOXES = ("bob", "alice", "postmaster")
+UNKNOWN = reply(550, "5.1.1", "no such user")
+DENIED = reply(550, "5.7.1", "relaying denied")
+QUEUED = reply(250, "2.0.0", "queued")
+
+
+def profile_for(facts: dict[str, str]) -> ServerProfile:
+    """The profile of a dialogue: `listener: mx`, `tls: no`, and any number by its name."""
+    listener = facts.get("listener", "mx")
+    submission = listener in ("submission", "submissions")
+    dialect = Dialect.SUBMISSION if submission else Dialect(listener)
+    numbers = {name: int(facts[name]) for name in ("max_size", "max_recipients", "max_errors") if name in facts}
+    return ServerProfile(
+        HOSTNAME,
+        dialect,
+        starttls=facts.get("tls", "yes") == "yes",
+        secured=listener == "submissions",
+        auth_mechanisms=("PLAIN", "LOGIN") if submission else (),
+        require_auth=submission,
+        repair_bare_lf=submission,
+        **numbers,
+    )
+
+
+class ScriptedIntake:
+    """Answers a machine's events as a small, sure server would. `messages` holds what it took."""
+
+    def __init__(self, machine: SmtpServer) -> None:
+        self.machine = machine
+        self.messages: list[tuple[str, list[str], bytes]] = []
+        self._sender = ""
+        self._recipients: list[str] = []
+        self._body: list[bytes] = []
+        self._exchange: ServerExchange | None = None
+
+    def answer(self, event: Any) -> bool:
+        """Returns True when a session would close the connection."""
+        match event:
+            case HelloReceived():
+                self.machine.answer(replies.OK)
+            case MailReceived(reverse_path, _):
+                self._sender, self._recipients = str(reverse_path), []
+                self.machine.answer(reply(550, "5.7.1", "not you") if "banned@" in self._sender else replies.SENDER_OK)
+            case RcptReceived():
+                self.machine.answer(self._recipient(event))
+            case DataRequested():
+                self._body = []
+                self.machine.accept_body()
+            case BodyChunk(data):
+                self._body.append(data)
+            case BodyEnd():
+                self._end(event)
+            case TlsRequested():
+                self.machine.accept_tls()
+            case AuthStarted(mechanism, initial):
+                self._exchange = SERVER_MECHANISMS[mechanism]()
+                self._step(initial)
+            case AuthResponse(data) if data is not None:
+                self._step(data)
+            case TransactionReset():
+                self._recipients = []
+        return isinstance(event, Quit | ConversationEnded)
+
+    def _recipient(self, event: RcptReceived) -> Reply:
+        path = event.forward_path
+        if path.domain is not None and path.domain.ascii != "example.com" and not self.machine.profile.require_auth:
+            return DENIED
+        if path.local_part.lower() not in MAILBOXES and (path.domain is None or path.domain.ascii == "example.com"):
+            return UNKNOWN
+        self._recipients.append(str(path))
+        return replies.RECIPIENT_OK
+
+    def _end(self, event: BodyEnd) -> None:
+        if event.fault is not None:
+            self.machine.answer(BODY_REPLIES[event.fault])
+            return
+        self.messages.append((self._sender, self._recipients, b"".join(self._body)))
+        if self.machine.profile.dialect is Dialect.LMTP:
+            self.machine.answer_each([QUEUED] * len(self._recipients))
+        else:
+            self.machine.answer(QUEUED)
+
+    def _step(self, data: bytes | None) -> None:
+        assert self._exchange is not None
+        match self._exchange.step(data):
+            case Challenge(challenge):
+                self.machine.challenge(challenge)
+            case Credentials("alice@example.com", "secret"):
+                self.machine.authenticated()
+            case _:
+                self.machine.answer(replies.AUTH_FAILED)
+
+
+def smtp_peer(dialogue: Dialogue) -> MachinePeer:
+    """A bare machine with its scripted intake, for `testing.dialogue.play` and `agree`."""
+    machine = SmtpServer(profile_for(dialogue.facts))
+    machine.start()
+    return MachinePeer(machine, ScriptedIntake(machine).answer)
