@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from postroad.mail.status import Status
 from postroad.ports.attempts import Ticket
 from postroad.ports.blobs import BlobPlace
+from postroad.ports.ids import AttemptId, MessageId
 from postroad.ports.store import Attempt, Delivery, Message
 
 
@@ -20,6 +22,7 @@ from postroad.ports.store import Attempt, Delivery, Message
 class AttemptRequest:
     """One transaction to be had: one message for recipients that share a next hop."""
 
+    dest: str  # the next-hop key
     message: Message
     deliveries: list[Delivery]
     content: bytes | None = None  # the small body, once it is in memory
@@ -51,6 +54,10 @@ class OpenFailure:
     tls: str = ""
     timings: dict[str, float] = field(default_factory=dict)
     dialogue: str = ""
+
+    def attempt(self, attempt: AttemptId, message: MessageId, started: datetime, ended: datetime) -> Attempt:
+        """As the record of an attempt for one message."""
+        return Attempt(attempt, message, started, ended, self.host, self.address, self.tls, self.timings, self.dialogue)
 
 
 class Carrier(Protocol):

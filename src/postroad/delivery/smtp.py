@@ -1,8 +1,8 @@
 """One SMTP conversation with one host, carrying message after message.
 
 A session over `proto.smtp.client`: it opens (greeting, EHLO, STARTTLS, AUTH), then asks its feed for requests and
-reports an outcome for each. All in callbacks: no task and no wake-up per reply. Where the server pipelines and is quick,
-the next message's commands follow the last one's body in the same write.
+reports an outcome for each. All in callbacks: no task and no wake-up per reply. Where the server pipelines and is
+quick, the next message's commands follow the last one's body in the same write.
 """
 
 from __future__ import annotations

@@ -1,0 +1,294 @@
+"""What attempts came to, as rows: the new state, the event, the next due time, in one transaction each.
+
+A final failure is told to the sender first (`bounces`), and the report's events go with the final state: a crash in
+between repeats the report, but loses none. What cannot be committed is kept and tried again; meanwhile nothing is
+dialled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from postroad.events.recorder import Recorder
+from postroad.mail.status import Status, status
+from postroad.observe import log
+from postroad.observe.metrics import COUNTERS
+from postroad.ports.clock import Clock
+from postroad.ports.ids import DeliveryId, IdSource, NodeId
+from postroad.ports.random import Random
+from postroad.ports.store import (
+    Attempt,
+    Delivery,
+    DeliveryResult,
+    DeliveryState,
+    Event,
+    Message,
+    Outcomes,
+    Store,
+    Wish,
+)
+from postroad.queue.bounces import Bounces, Failure
+from postroad.queue.schedule import Schedule
+
+MAX_UNWRITTEN = 2000  # outcomes waiting for the store, above which no further attempt begins
+RETRY_SECONDS = 1.0
+
+RETURNED = status(550, "5.7.0", "returned to its sender by an administrator")
+_COUNTED = {
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.BOUNCED: "bounced",
+    DeliveryState.EXPIRED: "expired",
+    DeliveryState.CANCELLED: "cancelled",
+}
+_log = log.get("queue")
+
+Finished = Callable[[Sequence[DeliveryId]], None]
+
+
+class Results:
+    """Writes outcomes. `finished` is called with the ids of rows that are committed and no longer ours."""
+
+    def __init__(
+        self,
+        store: Store,
+        bounces: Bounces,
+        schedule: Schedule,
+        *,
+        clock: Clock,
+        ids: IdSource,
+        random: Random,
+        finished: Finished,
+    ) -> None:
+        self._store = store
+        self._bounces = bounces
+        self._schedule = schedule
+        self._clock = clock
+        self._random = random
+        self._recorder = Recorder(ids)
+        self._finished = finished
+        self.wishes: dict[DeliveryId, Wish] = {}  # asked for while an attempt is under way
+        self._unwritten = 0
+        self._failed: deque[Outcomes] = deque()  # could not be written; in memory until they are
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._retrying = False
+        self._drained: asyncio.Future[None] | None = None
+
+    @property
+    def is_stuck(self) -> bool:
+        """The store does not take outcomes: begin nothing whose outcome might be lost."""
+        return bool(self._failed) or self._unwritten > MAX_UNWRITTEN
+
+    def record(
+        self, message: Message, statuses: Sequence[tuple[Delivery, Status]], attempt: Attempt | None, dest: str
+    ) -> None:
+        """One status per recipient, as an attempt or (without `attempt`) a decision of ours gave them."""
+        now = self._clock.now()
+        host = attempt.host if attempt is not None else ""
+        results: list[DeliveryResult] = []
+        events: list[Event] = []
+        failures: list[Failure] = []
+        for delivery, verdict in statuses:
+            result, event = self._judge(delivery, verdict, host, dest, now)
+            results.append(result)
+            events.append(event)
+            if result.state in (DeliveryState.BOUNCED, DeliveryState.EXPIRED):
+                failures.append(Failure(delivery, verdict, result.state is DeliveryState.EXPIRED))
+        if attempt is not None:
+            COUNTERS.attempts += 1
+        if failures:
+            self._spawn(self._write_reported(message, failures, Outcomes(results, attempt, events)))
+        else:
+            self._write(Outcomes(results, attempt, events))
+
+    def hold(self, delivery: Delivery, why: str) -> None:
+        """Out of the queue's hands until somebody releases it."""
+        event = self._recorder.held(delivery, self._clock.now(), why)
+        self._write(
+            Outcomes([self._result(delivery, DeliveryState.HELD, delivery.last_status, why=why)], None, [event])
+        )
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Not tried: due now for whoever claims it; the try that was counted in advance is taken off again."""
+        now = self._clock.now()
+        results = [
+            DeliveryResult(
+                delivery.id,
+                _owner(delivery),
+                delivery.epoch,
+                DeliveryState.QUEUED,
+                delivery.last_status,
+                max(delivery.tries - 1, 0),
+                due=now,
+            )
+            for delivery in deliveries
+        ]
+        self._write(Outcomes(results))
+
+    def apply(self, message: Message, delivery: Delivery, wish: Wish) -> None:
+        """A wish for a delivery that is not under way."""
+        if wish is Wish.HOLD:
+            self.hold(delivery, "by hand")
+        elif wish is Wish.CANCEL:
+            event = self._recorder.final(delivery, DeliveryState.CANCELLED, self._clock.now(), by="hand")
+            self._write(
+                Outcomes([self._result(delivery, DeliveryState.CANCELLED, delivery.last_status)], None, [event])
+            )
+        elif wish is Wish.BOUNCE:
+            self.record(message, [(delivery, RETURNED)], None, delivery.dest)
+
+    async def drain(self) -> None:
+        """Wait until everything is written."""
+        while self._unwritten or self._tasks:
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+
+    async def close(self) -> None:
+        """Drop what cannot be written: its rows are still ours and are taken back at the next start."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- deciding ----------------------------------------------------------------------------------------------
+
+    def _judge(
+        self, delivery: Delivery, verdict: Status, host: str, dest: str, now: datetime
+    ) -> tuple[DeliveryResult, Event]:
+        """An outcome that is final wins over a wish; a wish wins over a deferral."""
+        wish = self.wishes.pop(delivery.id, Wish.NONE) if self.wishes else Wish.NONE
+        if verdict.is_success:
+            event = self._recorder.final(delivery, DeliveryState.DELIVERED, now, reply=str(verdict), host=host)
+            return self._result(delivery, DeliveryState.DELIVERED, verdict), event
+        if verdict.is_permanent or wish is Wish.BOUNCE:
+            return self._failure(delivery, DeliveryState.BOUNCED, verdict, host, now)
+        if wish is Wish.HOLD:
+            event = self._recorder.held(delivery, now, "by hand")
+            return self._result(delivery, DeliveryState.HELD, verdict, why="by hand"), event
+        if wish is Wish.CANCEL:
+            event = self._recorder.final(delivery, DeliveryState.CANCELLED, now, by="hand")
+            return self._result(delivery, DeliveryState.CANCELLED, verdict), event
+        due = self._next_due(delivery, now) if wish is not Wish.RETRY else now
+        if due is None:
+            return self._failure(delivery, DeliveryState.EXPIRED, verdict, host, now)
+        COUNTERS.deferred += 1
+        event = self._recorder.deferred(delivery, now, verdict, host=host, next_due=due)
+        return self._result(delivery, DeliveryState.QUEUED, verdict, due=due, dest=dest), event
+
+    def _next_due(self, delivery: Delivery, now: datetime) -> datetime | None:
+        return self._schedule.next_due(
+            delivery.tries, now=now, expires=delivery.expires, spread=self._random.fraction()
+        )
+
+    def _failure(
+        self, delivery: Delivery, state: DeliveryState, verdict: Status, host: str, now: datetime
+    ) -> tuple[DeliveryResult, Event]:
+        event = self._recorder.final(delivery, state, now, reply=str(verdict), host=host, cause=verdict.cause)
+        return self._result(delivery, state, verdict), event
+
+    def _result(
+        self,
+        delivery: Delivery,
+        state: DeliveryState,
+        verdict: Status | None,
+        *,
+        due: datetime | None = None,
+        dest: str = "",
+        why: str = "",
+    ) -> DeliveryResult:
+        if counted := _COUNTED.get(state):
+            setattr(COUNTERS, counted, getattr(COUNTERS, counted) + 1)
+        return DeliveryResult(
+            delivery.id,
+            _owner(delivery),
+            delivery.epoch,
+            state,
+            verdict,
+            delivery.tries,
+            due=due,
+            dest=dest if dest and dest != delivery.dest else None,
+            finished=self._clock.now() if state.is_final else None,
+            held_for=why,
+        )
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    async def _write_reported(self, message: Message, failures: Sequence[Failure], outcomes: Outcomes) -> None:
+        try:
+            told = await self._bounces.report(message, failures)
+        except Exception as error:
+            _log.exception("a report could not be made", error, message=message.id)
+            told = []
+        self._write(Outcomes(outcomes.results, outcomes.attempt, [*outcomes.events, *told]))
+
+    def _write(self, outcomes: Outcomes) -> None:
+        self._unwritten += 1
+        self._put(outcomes)
+
+    def _put(self, outcomes: Outcomes) -> None:
+        written = asyncio.ensure_future(self._store.outcomes(outcomes))  # a future stays itself: no task
+        written.add_done_callback(partial(self._written, outcomes))
+
+    def _written(self, outcomes: Outcomes, written: asyncio.Future[int]) -> None:
+        if written.cancelled() or (error := written.exception()) is not None:
+            self._not_written(outcomes, None if written.cancelled() else error)
+            return
+        held = written.result()
+        if held < len(outcomes.results):
+            _log.warning("outcomes came too late: another owner has the rows", lost=len(outcomes.results) - held)
+        self._unwritten -= 1
+        self._finished([result.delivery for result in outcomes.results])
+        self._settle()
+
+    def _not_written(self, outcomes: Outcomes, error: BaseException | None) -> None:
+        """Keep it: what a remote has taken must not be sent again because a disk was full."""
+        if not self._failed:
+            _log.error("outcomes cannot be stored, sending stops", error=str(error))
+        self._failed.append(outcomes)
+        if not self._retrying:
+            self._retrying = True
+            self._spawn(self._write_again())
+
+    async def _write_again(self) -> None:
+        try:
+            while self._failed:
+                await self._clock.sleep(RETRY_SECONDS)
+                await self._write_failed()
+        finally:
+            self._retrying = False
+
+    async def _write_failed(self) -> None:
+        """The oldest first; stop at the first that fails again."""
+        while self._failed:
+            outcomes = self._failed[0]
+            try:
+                await self._store.outcomes(outcomes)
+            except Exception as error:
+                _log.warning("outcomes still cannot be stored", error=str(error), waiting=len(self._failed))
+                return
+            self._failed.popleft()
+            self._unwritten -= 1
+            self._finished([result.delivery for result in outcomes.results])
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.exception("writing outcomes failed", error)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._drained is not None and not self._unwritten and not self._tasks and not self._drained.done():
+            self._drained.set_result(None)
+
+
+def _owner(delivery: Delivery) -> NodeId:
+    assert delivery.owner is not None, "only owned rows are attempted"
+    return delivery.owner

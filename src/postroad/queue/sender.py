@@ -1,0 +1,132 @@
+"""The way out as one thing: runner, claims, results, bounces and the delivery agents, put together and run.
+
+`app.build` gives it the ports; whoever runs it calls `join`, then `run` in a task, then `stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from postroad.config.schema import DeliverySettings
+from postroad.delivery.mx import Hosts
+from postroad.delivery.pool import Pool
+from postroad.delivery.smtp import Craft
+from postroad.ports.attempts import StartLog
+from postroad.ports.blobs import BlobStore
+from postroad.ports.clock import Clock
+from postroad.ports.dns import Resolver
+from postroad.ports.handoff import Ownership
+from postroad.ports.ids import IdSource
+from postroad.ports.net import Dialer
+from postroad.ports.random import Random
+from postroad.ports.signals import Signals
+from postroad.ports.store import Store
+from postroad.queue.bodies import Bodies
+from postroad.queue.bounces import Bounces, Submit
+from postroad.queue.claims import Claims
+from postroad.queue.results import Results
+from postroad.queue.runner import Caps, Route, Runner
+from postroad.queue.schedule import Schedule
+
+GRACE = 10.0  # seconds that attempts under way get when we stop
+WRITE_GRACE = 5.0  # seconds that their outcomes get
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The ports that sending needs."""
+
+    store: Store
+    blobs: BlobStore
+    dialer: Dialer
+    resolver: Resolver
+    start_log: StartLog
+    clock: Clock
+    ids: IdSource
+    random: Random
+    signals: Signals
+
+
+class Sender:
+    """One for a process that has the role `sender`. `runner` is the Handoff for what is accepted here."""
+
+    def __init__(
+        self,
+        outside: Outside,
+        settings: DeliverySettings,
+        *,
+        hostname: str,
+        node: str,
+        route: Route,
+        submit: Submit,
+        lost: Callable[[], None],
+        own_names: Sequence[str] = (),
+    ) -> None:
+        """`route` is routing.directory.Directory.route, `submit` intake.pipeline.Intake.submit_local."""
+        clock, ids, random = outside.clock, outside.ids, outside.random
+        craft = Craft(hostname, clock, ids, settings.messages_per_connection, settings.idle_timeout)
+        pool = Pool(
+            outside.dialer,
+            Hosts(outside.resolver, random, (hostname, *own_names)),
+            craft,
+            connect_timeout=settings.connect_timeout,
+            source=settings.source_address,
+        )
+        bodies = Bodies(outside.store, outside.blobs)
+        caps = Caps(settings.connections, settings.max_recipients)
+        self.runner = Runner(bodies, pool, route, outside.start_log, clock=clock, ids=ids, random=random, caps=caps)
+        bounces = Bounces(
+            submit,
+            bodies.read,
+            clock=clock,
+            ids=ids,
+            random=random,
+            hostname=hostname,
+            header_only_over=settings.dsn_header_only_over,
+        )
+        self.results = Results(
+            outside.store,
+            bounces,
+            Schedule(settings.retry_waits, settings.expire_after),
+            clock=clock,
+            ids=ids,
+            random=random,
+            finished=self.runner.finished,
+        )
+        self.runner.write_to(self.results)
+        self.claims = Claims(
+            outside.store,
+            self.runner,
+            self.results,
+            outside.start_log,
+            clock=clock,
+            signals=outside.signals,
+            route=route,
+            node=node,
+            lost=lost,
+        )
+        self._clock = clock
+
+    async def join(self) -> Ownership:
+        """Become a node that sends: then `intake.hand_to(sender.runner, ownership)`."""
+        ownership = await self.claims.join()
+        await self.claims.recover()
+        return ownership
+
+    async def run(self) -> None:
+        """Until cancelled; call `stop` afterwards."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.runner.run())
+            group.create_task(self.claims.run())
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Finish or give back what is in flight, then write all outcomes. The store must still be there."""
+        await self.runner.stop(grace)
+        late = asyncio.ensure_future(self._clock.sleep(WRITE_GRACE))
+        drained = asyncio.ensure_future(self.results.drain())
+        await asyncio.wait((late, drained), return_when=asyncio.FIRST_COMPLETED)
+        late.cancel()
+        drained.cancel()
+        await self.results.close()
