@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 MAX_ADDRESSES = 10_000  # in one field; what follows is not looked at
+MAX_TOKENS = 20_000  # of addresses that are not in a common shape; each costs a microsecond, and a hostile one an octet
 
 MISSING_MAILBOX = b"MISSING_MAILBOX"  # what stands where a broken address has nothing, as Dovecot says it:
 MISSING_DOMAIN = b"MISSING_DOMAIN"  # NIL would tell an IMAP client that this is a group (RFC 3501 §7.4.2)
@@ -31,7 +32,7 @@ GROUP_END = Mailbox(None, None, None, None)
 
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]"
 _COMMON = re.compile(
-    rb"[ \t,]*+"
+    rb"[ \t]*+"
     rb"(?:(?:\"([^\"\\\r\n\x00]*+)\"[ \t]*+|([A-Za-z0-9!#$%&'*+\-/=?^_`{|}~. \x80-\xff]++))?"
     rb"<(ATEXT++)@([A-Za-z0-9.\-]++)>"
     rb"|(ATEXT++)@([A-Za-z0-9.\-]++))"
@@ -49,18 +50,19 @@ _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 
 def parse_addresses(value: bytes) -> list[Mailbox]:
     """Read the value of From, To and their kin, unfolded or not; never raises."""
-    found: list[Mailbox] = []
-    position = 0
-    while match := _COMMON.match(value, position):
-        quoted, phrase, local_part, domain, bare, bare_domain = match.groups()
-        if bare:
-            found.append(Mailbox(None, None, bare, bare_domain))
-        else:
-            found.append(Mailbox(quoted or _words(phrase), None, local_part, domain))
-        position = match.end()
-        if len(found) >= MAX_ADDRESSES:
-            return found
-    return found if position >= len(value) else _Reader(value, position, found).read()
+    match = _COMMON.match(value)
+    if match and match.end() == len(value):
+        return [_common_mailbox(match)]  # nearly every From is one
+    reader = _Reader(value)
+    reader.read()
+    return reader.found
+
+
+def _common_mailbox(match: re.Match[bytes]) -> Mailbox:
+    quoted, phrase, local_part, domain, bare, bare_domain = match.groups()
+    if bare:
+        return Mailbox(None, None, bare, bare_domain)
+    return Mailbox(quoted or _words(phrase), None, local_part, domain)
 
 
 def _words(phrase: bytes | None) -> bytes | None:
@@ -72,16 +74,15 @@ def _words(phrase: bytes | None) -> bytes | None:
 
 
 class _Reader:
-    """Reads the rest of a list token by token, one address after the other; every octet is looked at once."""
+    """Reads a list, one address after the other: at once where its shape is common, else token by token."""
 
-    __slots__ = ("_at", "_found", "_value", "comment", "gap", "in_angle", "in_group", "seen_angle", "text", "words")
+    __slots__ = ("_at", "_value", "comment", "found", "gap", "in_angle", "in_group", "seen_angle", "text", "words")
 
-    def __init__(self, value: bytes, position: int, found: list[Mailbox]) -> None:
+    def __init__(self, value: bytes) -> None:
         self._value = value
-        self._at = position
-        self._found = found
+        self._at = 0
+        self.found: list[Mailbox] = []
         self.in_group = False
-        self._reset()
 
     def _reset(self) -> None:
         self.words: list[bytes] = []  # outside angle brackets: a display name, or an address without brackets
@@ -90,8 +91,27 @@ class _Reader:
         self.gap = False  # white space since the last word
         self.in_angle = self.seen_angle = False
 
-    def read(self) -> list[Mailbox]:
-        while len(self._found) < MAX_ADDRESSES and (token := _TOKEN.match(self._value, self._at)):
+    def read(self) -> None:
+        self._common()
+        if self._at < len(self._value):
+            self._reset()
+            self._tokens()
+            self._finish()
+        if self.in_group:
+            self.found.append(GROUP_END)
+
+    def _common(self) -> None:
+        """As many addresses of the common shapes as there are from here."""
+        value, found = self._value, self.found
+        while len(found) < MAX_ADDRESSES and (match := _COMMON.match(value, self._at)):
+            found.append(_common_mailbox(match))
+            self._at = match.end()
+
+    def _tokens(self) -> None:
+        for _ in range(MAX_TOKENS):
+            token = _TOKEN.match(self._value, self._at)
+            if not token or len(self.found) >= MAX_ADDRESSES:
+                return
             self._at = token.end()
             space, quoted, literal, parenthesis, special, other = token.groups()
             if space is not None:
@@ -104,10 +124,6 @@ class _Reader:
                 self._word(_ESCAPE.sub(rb"\1", quoted) if b"\\" in quoted else quoted, quoted=True)
             else:
                 self._word(literal if literal is not None else other)
-        self._finish()
-        if self.in_group:
-            self._found.append(GROUP_END)
-        return self._found
 
     def _word(self, word: bytes, *, quoted: bool = False) -> None:
         into = self.text if self.in_angle else self.words
@@ -139,13 +155,14 @@ class _Reader:
         elif special == b",":
             if not self.in_angle or b"@" not in self._value[self._at : self._at + 1]:  # "<@a,@b:c@d>" is a route
                 self._finish()
+                self._common()
         elif special == b";" and not self.in_angle:
             self._finish()
             if self.in_group:
-                self._found.append(GROUP_END)
+                self.found.append(GROUP_END)
             self.in_group = False
         elif special == b":" and not self.in_angle and not self.in_group:
-            self._found.append(Mailbox(None, None, _plain(self.words), None))
+            self.found.append(Mailbox(None, None, _plain(self.words), None))
             self.in_group = True
             self._reset()
         else:
@@ -171,7 +188,7 @@ class _Reader:
         last = len(text) - 1 - text[::-1].index(b"@") if b"@" in text else len(text)
         local_part = b"".join(text[:last]).strip()
         domain = b"".join(text[last + 1 :]).strip()
-        self._found.append(Mailbox(name or None, route, local_part or MISSING_MAILBOX, domain or MISSING_DOMAIN))
+        self.found.append(Mailbox(name or None, route, local_part or MISSING_MAILBOX, domain or MISSING_DOMAIN))
 
 
 def _plain(words: list[bytes]) -> bytes:

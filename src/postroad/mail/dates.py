@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from postroad.mail.parameters import strip_comments
+
 _MONTHS = {name: number for number, name in enumerate(
     (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"), 1
 )}  # fmt: skip
@@ -18,7 +20,8 @@ _DATE = re.compile(
 
 def parse_date(value: bytes) -> datetime | None:
     """The time in UTC; None when `value` is not a date."""
-    match = _DATE.match(value[:100].strip())
+    value = value[:200].strip()
+    match = _DATE.match(value) or (_DATE.match(strip_comments(value).strip()) if b"(" in value else None)
     if not match:
         return None
     day, month, year, hour, minute, second, sign, off_hours, off_minutes, zone = match.groups()

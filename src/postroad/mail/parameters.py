@@ -15,8 +15,8 @@ _CACHED = 200  # longer values are not remembered
 
 _TYPE = re.compile(rb"[ \t]*([^\s/;()<>@,\\\":\[\]?=]+)[ \t]*/[ \t]*([^\s/;()<>@,\\\":\[\]?=]+)")
 _WORD = re.compile(rb"[ \t]*([^\s;()<>@,\\\"/:\[\]?=]+)")
-# Values are taken as they come in practice: unquoted ones may hold anything but white space and ";".
-_PARAMETER = re.compile(rb";\s*+([^\s=;\"()]++)[ \t]*+=[ \t]*+(?:\"((?:[^\"\\]|\\.)*+)\"?|([^\s;]*+))", re.DOTALL)
+# As it comes in practice: white space may stand for a ";", an unquoted value hold anything but those two.
+_PARAMETER = re.compile(rb"(?<=[;\s])([^\s=;\"()]++)[ \t]*+=[ \t]*+(?:\"((?:[^\"\\]|\\.)*+)\"?|([^\s;]*+))", re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _CONTINUED = re.compile(rb"([^*]+)(?:\*(\d{1,4}))?(\*)?")
 
@@ -72,8 +72,7 @@ _cached_content_type = lru_cache(maxsize=512)(_content_type)
 
 
 def _parameters(value: bytes, start: int) -> Parameters:
-    start = value.find(b";", start)
-    if start < 0:
+    if b"=" not in value:
         return ()
     found = tuple(_read(value, start))
     return join_continuations(found) if any(b"*" in name for name, _ in found) else found
