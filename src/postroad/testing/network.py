@@ -107,7 +107,7 @@ class MemoryTransport(asyncio.Transport):
         self._moving = False
         other = self.other
         if other._lost:
-            self._lose(ConnectionResetError("the peer has gone"))
+            self._lose(None if self._ending and not self._queue else ConnectionResetError("the peer has gone"))
         elif other._reading_paused:
             return
         elif self._queue:

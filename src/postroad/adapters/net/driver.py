@@ -240,7 +240,7 @@ class Driver(asyncio.BufferedProtocol):
         self._release_drain()
         if self._task is not None:
             self._hub.keep(self._task)
-        error = self._error or exc
+        error = self._error or (None if self._closing else exc)  # after our own close a reset is no news
         session, self._session, self._machine, self._filter = self._session, GONE, GONE, None
         if self._opened is not None and not self._opened.done():
             self._opened.set_exception(error or ConnectionResetError("the peer closed the connection"))
@@ -331,10 +331,7 @@ class Driver(asyncio.BufferedProtocol):
             return
         error = task.exception()
         if isinstance(error, Exception):
-            if self._lost:
-                self._hub.bug(self, error)
-            else:
-                self._fail(error)
+            self._fail(error)
         if self._lost:
             return
         if self._interruption is None:
@@ -364,10 +361,11 @@ class Driver(asyncio.BufferedProtocol):
     # -- bytes in ----------------------------------------------------------------------------------------------
 
     def _received(self) -> None:
-        """The machine has new bytes. While it may not run, one read is kept, and then reading stops."""
+        """The machine has new bytes. While it may not run, one read is kept, and then reading stops: so the usual
+        peer, who waits for its answer, costs no pausing, and one that goes away meanwhile is noticed."""
         if not self._busy:
             self.advance()
-        if self._busy and not self._held and not self.closing:
+        elif not self._held:
             self._held = True
             self._transport.pause_reading()
 

@@ -30,7 +30,18 @@ def log_bug(connection: Driver, error: BaseException) -> None:
 class Hub:
     """One for each event loop. The read buffer is shared: a loop fills it and hands it over in one breath."""
 
-    __slots__ = ("_bug", "_empty", "_large", "_small", "live", "loop", "timers", "unfinished", "write_timeout")
+    __slots__ = (
+        "_bug",
+        "_cutting",
+        "_empty",
+        "_large",
+        "_small",
+        "live",
+        "loop",
+        "timers",
+        "unfinished",
+        "write_timeout",
+    )
 
     def __init__(
         self,
@@ -46,6 +57,7 @@ class Hub:
         self.unfinished: set[asyncio.Future[None]] = set()  # answers whose peer has gone; a commit must not be torn
         self.write_timeout = write_timeout
         self._bug = report
+        self._cutting = False  # the grace is over
         self._empty: asyncio.Future[None] | None = None
         self._large = memoryview(bytearray(LARGE_READ))
         self._small = self._large[:SMALL_READ]
@@ -67,6 +79,8 @@ class Hub:
         """Hold an answer that is still being worked on, though its peer has gone, until it is done."""
         self.unfinished.add(answer)
         answer.add_done_callback(self._finished)
+        if self._cutting:
+            answer.cancel()
 
     def _finished(self, answer: asyncio.Future[None]) -> None:
         self.unfinished.discard(answer)
@@ -92,8 +106,10 @@ class Hub:
             await self._empty
             timer.cancel()
             self._empty = None
+            self._cutting = False
 
     def _cut(self) -> None:
+        self._cutting = True
         for driver in list(self.live):
             driver.abort()
         for answer in self.unfinished:

@@ -11,9 +11,12 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
 from postroad.ports.net import TlsFailed
+
+_SERVER_AUTH, _ANY_USE = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 
 def verify(chain: list[x509.Certificate], name: str, *, roots: Path | None = None) -> None:
@@ -21,11 +24,23 @@ def verify(chain: list[x509.Certificate], name: str, *, roots: Path | None = Non
     if not chain:
         raise TlsFailed("TLS: the server sent no certificate")
     try:
-        PolicyBuilder().store(_roots(roots or system_roots())).build_server_verifier(_subject(name)).verify(
-            chain[0], chain[1:]
-        )
+        policy = PolicyBuilder().store(_roots(roots or system_roots()))
+        policy = policy.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_lenient())
+        policy.build_server_verifier(_subject(name)).verify(chain[0], chain[1:])
     except (VerificationError, ValueError) as error:
         raise TlsFailed(f"TLS: the certificate does not prove {name}: {error}") from error
+
+
+def _lenient() -> ExtensionPolicy:
+    """As on the web, but private authorities mark extensions as critical or not as they like."""
+    policy = ExtensionPolicy.webpki_defaults_ee()
+    policy = policy.require_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)
+    return policy.may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _for_servers)
+
+
+def _for_servers(_policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
+    if usage is not None and not {_SERVER_AUTH, _ANY_USE} & set(usage):
+        raise ValueError("the certificate is not for servers")
 
 
 def system_roots() -> Path:
