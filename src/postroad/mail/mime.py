@@ -185,7 +185,7 @@ class _Indexer:
         self._activate(boundary, level)
         default = _MESSAGE if part.content_type.subtype == b"DIGEST" else _TEXT
         self._delimiter(part.body_start, len(self.content))  # the preamble
-        while self.level == level and not self.closing:
+        while self.level == level and not self.closing and self.after < len(self.content):
             part.children.append(self.entity(self.after, depth + 1, default, ENTITY_FIELDS))
         self._activate(boundary, outer)
         if self.level == level:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 Parameters = tuple[tuple[bytes, bytes], ...]
 
@@ -34,6 +34,8 @@ class ContentType(NamedTuple):
         for name, value in self.parameters:
             if name == b"BOUNDARY":
                 return value.rstrip()
+            if name == b"BOUNDARY*":  # RFC 2231 §4: charset'language'value
+                return unquote_to_bytes(value.rpartition(b"'")[2]).rstrip()
         return b""
 
     @property
