@@ -39,11 +39,11 @@ class AppendOrder:
 class Appending:
     """One message coming in. Ends with `finish` or `discard`."""
 
-    __slots__ = ("_appender", "_blob", "_chunks", "_header", "_held", "_order", "_writer")
+    __slots__ = ("_appender", "_blob", "_chunks", "_header", "_held", "_writer", "order")
 
     def __init__(self, appender: Appender, order: AppendOrder, blob: BlobId) -> None:
         self._appender = appender
-        self._order = order
+        self.order = order
         self._blob = blob
         self._chunks: list[bytes] = []
         self._held = 0
@@ -83,7 +83,7 @@ class Appending:
             raise StoreUnavailable(str(error), no_space=error.no_space) from error
 
     async def _store(self, content: bytes | None, place: BlobPlace | None) -> Uid:
-        return await self._appender.store(self._order, self._blob, self._header, content=content, place=place)
+        return await self._appender.store(self.order, self._blob, self._header, content=content, place=place)
 
 
 class Appender:

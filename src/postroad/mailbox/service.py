@@ -6,7 +6,7 @@ What is asked is written in slices, so that bulk work never holds the one writer
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -221,7 +221,7 @@ class MailboxService:
 
     async def change_flags(
         self, mailbox: MailboxId, uids: Sequence[Uid], change: FlagChange
-    ) -> AsyncIterator[list[MailboxChange]]:
+    ) -> AsyncGenerator[list[MailboxChange], None]:
         """Slice by slice: the rows that exist, as they are now."""
         try:
             for part in _slices(uids):

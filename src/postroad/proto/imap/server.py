@@ -225,6 +225,13 @@ class ImapServer:
             self._reader.refuse(self._literal)
         self.finish(result)
 
+    def fail(self, result: Result) -> None:
+        """End whatever is under way, wherever it stands; nothing where nothing is."""
+        if self._literal is not None and self._mode != Mode.APPENDED:
+            self.refuse_literal(result)
+        elif self._tag:
+            self.finish(result)
+
     def accept_tls(self) -> None:
         """Say OK; whatever plaintext has come behind the command is forgotten (RFC 3501 §6.2.1)."""
         self.finish(ok("begin TLS now"))

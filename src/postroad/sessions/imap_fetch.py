@@ -1,0 +1,297 @@
+"""FETCH: from the view alone, from stored wire texts, or with the octets of messages (RFC 3501 §6.4.5).
+
+Answers go out in pieces of 64 KiB, each after the peer has read enough. Small bodies are read many at a time; a large
+one is streamed, so no message is ever whole in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from postroad.mailbox.reading import SLICE, Source
+from postroad.mailbox.sections import Span, choose_fields, locate, needs_layout
+from postroad.mailbox.service import FlagChange
+from postroad.mailbox.view import View
+from postroad.ports.ids import Uid
+from postroad.ports.store import MessageText, SystemFlag
+from postroad.proto.imap import commands
+from postroad.proto.imap.fetch import FetchItems, Item, Part, Section
+from postroad.proto.imap.responses import MONTHS, Result, flag_names, ok
+from postroad.sessions.imap_core import PIECE, ImapConversation, Waiting
+from postroad.sessions.imap_messages import changing
+
+IN_PLACE = 1000  # messages answered from the view without a task
+GAP = 50  # messages that are read in vain rather than asking twice
+BATCH = 100  # messages whose sections are located at once
+SMALL = 64 * 1024  # octets of a section that is read whole; larger ones are streamed
+GATHERED = 256 * 1024  # octets of small sections read at once
+MAX_HEADER = 1024 * 1024  # octets of a header block that fields are chosen from
+
+_FROM_VIEW = Item.FLAGS | Item.UID
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TEXT_ITEMS = Item.ENVELOPE | Item.BODYSTRUCTURE | Item.BODY
+_SEEN = FlagChange(SystemFlag.SEEN)
+
+
+def fetch(session: ImapConversation, command: commands.Fetch) -> Waiting:
+    view, items = session.selected, command.items
+    ranges = view.resolve(command.numbers, uid=command.uid)
+    if command.uid:
+        items = FetchItems(items.simple | Item.UID, items.sections)  # RFC 3501 §6.4.8
+    if items.sections:
+        return _with_sections(session, items, ranges)
+    if items.simple & ~_FROM_VIEW:
+        return _with_texts(session, items.simple, ranges)
+    if sum(map(len, ranges)) > IN_PLACE:
+        return _with_flags(session, items.simple, ranges)
+    session.machine.send_raw(b"".join(_view_lines(view, items.simple, ranges)))
+    return session.done(ok("fetched"))
+
+
+# --- from the view ----------------------------------------------------------------------------------------------------
+
+
+async def _with_flags(session: ImapConversation, simple: Item, ranges: Sequence[range]) -> None:
+    await session.send_lines(_view_lines(session.selected, simple, ranges))
+    await session.end(ok("fetched"))
+
+
+def _view_lines(view: View, simple: Item, ranges: Sequence[range]) -> Iterator[bytes]:
+    for part in ranges:
+        for at in part:
+            yield b"* %d FETCH (%b)\r\n" % (at + 1, b" ".join(_view_items(view, simple, at)))
+
+
+def _view_items(view: View, simple: Item, at: int) -> list[bytes]:
+    uid = view.uids[at]
+    found = [b"UID %d" % uid] if simple & Item.UID else []
+    if simple & Item.FLAGS:
+        found.append(b"FLAGS (%b)" % flag_names(view.flags[at], view.words.get(uid, ())))
+    return found
+
+
+# --- from stored texts ------------------------------------------------------------------------------------------------
+
+
+async def _with_texts(session: ImapConversation, simple: Item, ranges: Sequence[range]) -> None:
+    sent = 0
+    for group in _groups(ranges):
+        at, last = group[0].start, group[-1].stop - 1
+        while at <= last:
+            rows = await _text_rows(session, simple, at, last)
+            lines, at = _text_lines(session.selected, simple, rows, group, at)
+            sent += len(lines)
+            await session.send_lines(lines)
+            if len(rows) < SLICE:
+                break
+    await session.end(_ended(sent, ranges))
+
+
+async def _text_rows(session: ImapConversation, simple: Item, at: int, last: int) -> list[MessageText]:
+    view = session.selected
+    return await session.services.reader.texts(
+        view.mailbox,
+        Uid(view.uids[at]),
+        Uid(view.uids[last]),
+        envelope=bool(simple & Item.ENVELOPE),
+        structure=bool(simple & Item.BODYSTRUCTURE),
+        body=bool(simple & Item.BODY),
+    )
+
+
+def _groups(ranges: Sequence[range]) -> Iterator[list[range]]:
+    """Ranges that lie so close together that one look at the rows serves them."""
+    group: list[range] = []
+    for part in ranges:
+        if group and part.start - group[-1].stop > GAP:
+            yield group
+            group = []
+        group.append(part)
+    if group:
+        yield group
+
+
+def _text_lines(
+    view: View, simple: Item, rows: Sequence[MessageText], group: Sequence[range], at: int
+) -> tuple[list[bytes], int]:
+    """The answers, and the place behind the last row. Rows and view are both in order of UIDs."""
+    uids, lines = view.uids, []
+    wanted = {place for part in group for place in part} if len(group) > 1 else group[0]
+    for row in rows:
+        while uids[at] < row.uid:  # expunged, and not yet told
+            at += 1
+        if at in wanted and uids[at] == row.uid:
+            lines.append(b"* %d FETCH (%b)\r\n" % (at + 1, b" ".join(_text_items(view, simple, at, row))))
+        at += uids[at] == row.uid
+        if at == len(uids):
+            break
+    return lines, at
+
+
+def _text_items(view: View, simple: Item, at: int, row: MessageText) -> list[bytes]:
+    found = _view_items(view, simple, at)
+    if simple & Item.INTERNALDATE:
+        found.append(_internal_date(row.internal_date))
+    if simple & Item.SIZE:
+        found.append(b"RFC822.SIZE %d" % row.size)
+    if simple & Item.ENVELOPE:
+        found.append(b"ENVELOPE " + row.envelope)
+    if simple & Item.BODYSTRUCTURE:
+        found.append(b"BODYSTRUCTURE " + row.bodystructure)
+    if simple & Item.BODY:
+        found.append(b"BODY " + row.body)
+    return found
+
+
+def _internal_date(seconds: int) -> bytes:
+    days, second = divmod(seconds, 86_400)
+    minute, second = divmod(second, 60)
+    return b'INTERNALDATE "%b %02d:%02d:%02d +0000"' % (_day(days), minute // 60, minute % 60, second)
+
+
+@lru_cache(maxsize=4096)
+def _day(days: int) -> bytes:
+    day = _EPOCH + timedelta(days=days)
+    return b"%02d-%b-%04d" % (day.day, MONTHS[day.month - 1], day.year)
+
+
+def _ended(sent: int, ranges: Sequence[range]) -> Result:
+    """RFC 5530 §3: some messages have been expunged, which FETCH itself may not tell."""
+    if sent == sum(map(len, ranges)):
+        return ok("fetched")
+    return ok("fetched, less messages that have been expunged", b"EXPUNGEISSUED")
+
+
+# --- with octets of messages ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One section of one message; no span: there is no such part."""
+
+    section: Section
+    span: Span | None
+
+    @property
+    def is_large(self) -> bool:
+        return self.span is not None and self.span.size > SMALL and not self.section.fields
+
+
+_Heap = list[tuple[Source, list[_Piece]]]
+
+
+async def _with_sections(session: ImapConversation, items: FetchItems, ranges: Sequence[range]) -> None:
+    view, reader = session.selected, session.services.reader
+    layout = any(map(needs_layout, items.sections)) or bool(items.simple & _TEXT_ITEMS)
+    uids, sent = view.uids_of(ranges), 0
+    for start in range(0, len(uids), BATCH):
+        part = uids[start : start + BATCH]
+        changed = await _mark_seen(session, part) if items.sets_seen and not session.read_only else frozenset()
+        sources = await reader.sources(view.mailbox, part, layout=layout)
+        sent += len(sources)
+        for heap in _heaps(sources, items.sections):
+            await _send_heap(session, items, heap, changed)
+    await session.end(_ended(sent, ranges))
+
+
+async def _mark_seen(session: ImapConversation, uids: Sequence[Uid]) -> frozenset[int]:
+    """Set \\Seen where it is not set; the client is told with the message itself."""
+    view = session.selected
+    unseen = [uid for uid in uids if not view.flags[view.place(uid)] & SystemFlag.SEEN]
+    if unseen:
+        async for changes in changing(session, unseen, _SEEN):
+            view.tell([change.uid for change in changes])
+    return frozenset(unseen)
+
+
+def _heaps(sources: Sequence[Source], sections: Sequence[Section]) -> Iterator[_Heap]:
+    """Messages in heaps whose small sections are read together; a large section ends its heap."""
+    heap: _Heap = []
+    total = 0
+    for source in sources:
+        pieces = [_Piece(section, _span(section, source)) for section in sections]
+        small = sum(piece.span.size for piece in pieces if piece.span and not piece.is_large)
+        if heap and total + small > GATHERED:
+            yield heap
+            heap, total = [], 0
+        heap.append((source, pieces))
+        total += small
+        if any(piece.is_large for piece in pieces):
+            yield heap
+            heap, total = [], 0
+    if heap:
+        yield heap
+
+
+def _span(section: Section, source: Source) -> Span | None:
+    span = locate(section, source.layout)
+    if span is None:
+        return None
+    if section.fields:
+        return Span(span.start, min(span.end, span.start + MAX_HEADER))
+    return span.part(section.partial)
+
+
+async def _send_heap(session: ImapConversation, items: FetchItems, heap: _Heap, changed: frozenset[int]) -> None:
+    wanted = [(source, p.span) for source, pieces in heap for p in pieces if p.span and not p.is_large]
+    octets = iter(await session.services.reader.read_many(wanted) if wanted else ())
+    unsent = 0
+    for source, pieces in heap:
+        before = b" ".join(_message_items(session.selected, items.simple, source, changed))
+        session.machine.send_raw(b"* %d FETCH (" % (session.selected.place(source.message.uid) + 1) + before)
+        space = b" " if before else b""
+        for piece in pieces:
+            label = space + piece.section.label
+            space = b" "
+            if piece.span is None:
+                session.machine.send_raw(label + b" NIL")
+            elif piece.is_large:
+                await _stream(session, label, source, piece.span)
+            else:
+                data = _chosen(piece.section, next(octets))
+                session.machine.send_raw(b"%b {%d}\r\n%b" % (label, len(data), data))
+                unsent += len(data)
+        session.machine.send_raw(b")\r\n")
+        if unsent >= PIECE:
+            unsent = 0
+            await session.room()
+
+
+async def _stream(session: ImapConversation, label: bytes, source: Source, span: Span) -> None:
+    machine = session.machine
+    machine.begin_literal(label + b" ", span.size)
+    async for piece in session.services.reader.stream(source, span):
+        machine.literal_data(piece)
+        await session.room()
+    if machine.literal_open:
+        raise OSError("the stored message is shorter than its row says")
+
+
+def _chosen(section: Section, data: bytes) -> bytes:
+    if not section.fields:
+        return data
+    data = choose_fields(data, frozenset(section.fields), without=section.part is Part.FIELDS_NOT)
+    if section.partial is None:
+        return data
+    start, count = section.partial
+    return data[start : start + count]
+
+
+def _message_items(view: View, simple: Item, source: Source, changed: frozenset[int]) -> list[bytes]:
+    message, content = source.message, source.content
+    if message.uid in changed:
+        simple |= Item.FLAGS
+    row = MessageText(
+        message.uid,
+        message.size,
+        int(message.internal_date.timestamp()),
+        message.blob,
+        0,
+        content.envelope if content else b"",
+        content.bodystructure if content else b"",
+        content.body if content else b"",
+    )
+    return _text_items(view, simple, view.place(message.uid), row)
