@@ -82,7 +82,9 @@ def test_an_account_has_its_mailboxes(tx):
     assert len(set(validities)) == 6
 
 
-@pytest.mark.parametrize("address", ["no-at", "a@", "a@nowhere.test", "*@example.com", "a b@example.com", "a@relay.test"])
+@pytest.mark.parametrize(
+    "address", ["no-at", "a@", "a@nowhere.test", "*@example.com", "a b@example.com", "a@relay.test"]
+)
 def test_accounts_that_cannot_be(tx, address):
     add_domain(tx)
     domains.add_relay(tx, "relay.test", "192.0.2.1", now=NOW, ids=IDS)

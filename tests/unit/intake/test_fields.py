@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from postroad.intake.fields import body_flags, final_header, header_length, missing_fields, without_hidden, wire_lines
+from postroad.intake.fields import body_flags, final_header, header_length, missing_fields, wire_lines, without_hidden
 from postroad.mail.envelope import BodyFlag
 from postroad.mail.header import Header
 

@@ -33,7 +33,10 @@ def test_everything_else_goes_to_the_smarthost():
 
 @pytest.mark.parametrize(
     ("domain", "dest", "host"),
-    [("[192.0.2.1]", "host:[192.0.2.1]:25", "192.0.2.1"), ("[ipv6:2001:db8::1]", "host:[2001:db8::1]:25", "2001:db8::1")],
+    [
+        ("[192.0.2.1]", "host:[192.0.2.1]:25", "192.0.2.1"),
+        ("[ipv6:2001:db8::1]", "host:[2001:db8::1]:25", "2001:db8::1"),
+    ],
 )
 def test_an_address_literal_is_its_own_host(domain, dest, host):
     found = transport(domain, None, RouteSettings())
