@@ -209,8 +209,7 @@ class MailboxService:
         if len(changes) < PAGE:
             view.caught_up(record.highest_modseq)
             return False
-        # the page may have cut through the rows of one modseq; a slice is smaller than a page, so this moves on
-        view.caught_up(ModSeq(changes[-1].modseq - 1))
+        view.caught_up(changes[-1].modseq)  # a page never ends inside one modseq
         return True
 
     def listen(self, mailbox: MailboxId, listener: Callable[[], None]) -> Callable[[], None]:

@@ -483,7 +483,6 @@ class Messages(Protocol):
         """Of many at once; for accepted and for appended content."""
 
 
-
 class Deliveries(Protocol):
     def get(self, delivery: DeliveryId) -> Delivery | None: ...
     def of_message(self, message: MessageId) -> list[Delivery]: ...
@@ -555,7 +554,8 @@ class MailboxMessages(Protocol):
         """(uid, flags, keywords), by UID: what a session's view is built from."""
 
     def changes(self, mailbox: MailboxId, since: ModSeq, limit: int) -> list[MailboxChange]:
-        """Changes above `since`, by mod-sequence; fewer than `limit` means that is all."""
+        """Changes above `since`, by mod-sequence; fewer than `limit` means that is all. A page never ends inside one
+        mod-sequence, so it may be longer."""
 
     def store(
         self,
@@ -609,6 +609,26 @@ class LedgerRows(Protocol):
         has a Received event and its content's place; counters of mailboxes agree with their rows."""
 
 
+class Retention(Protocol):
+    """What time takes away. Each call deletes at most one slice (use Lane.LOW) and says how much: 0 means done.
+
+    The contents of mailboxes stay until somebody deletes them.
+    """
+
+    def messages(self, before: datetime, limit: int = 50) -> int:
+        """Messages accepted and finished before then, with their deliveries, attempts and events."""
+
+    def attempts(self, before: datetime, limit: int = 200) -> int:
+        """Attempts that ended before then, with their dialogues."""
+
+    def events(self, before: datetime, limit: int = 500) -> int:
+        """Events about no message."""
+
+    def refusals(self, before: datetime, limit: int = 500) -> int: ...
+    def deleted_mailboxes(self, limit: int = 500) -> int:
+        """Rows of deleted mailboxes."""
+
+
 class Tx(Protocol):
     """One unit of work."""
 
@@ -636,6 +656,8 @@ class Tx(Protocol):
     def meta(self) -> Meta: ...
     @property
     def ledger(self) -> LedgerRows: ...
+    @property
+    def retention(self) -> Retention: ...
 
 
 class Store(Protocol):
@@ -664,3 +686,7 @@ class Store(Protocol):
     @property
     def backlog(self) -> int:
         """Units waiting for the writer, for metrics and for stopping to read from sessions."""
+
+    @property
+    def stop_dialling(self) -> bool:
+        """Outcomes cannot be written at present: start no attempt whose outcome could not be recorded."""

@@ -38,9 +38,8 @@ def store(session: ImapConversation, command: commands.Store) -> Waiting:
 async def _store(session: ImapConversation, command: commands.Store, uids: Sequence[Uid]) -> None:
     view = session.selected
     mode = command.mode
-    change = FlagChange(
-        command.flags, command.keywords, remove=mode is StoreMode.REMOVE, replace=mode is StoreMode.REPLACE
-    )
+    words = tuple([view.known.get(word.lower(), word) for word in command.keywords])  # the first spelling holds
+    change = FlagChange(command.flags, words, remove=mode is StoreMode.REMOVE, replace=mode is StoreMode.REPLACE)
     stored = 0
     async for changes in changing(session, uids, change):
         stored += len(changes)
