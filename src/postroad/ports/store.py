@@ -592,6 +592,9 @@ class Nodes(Protocol):
     def join(self, name: str, *, now: datetime, lease: timedelta) -> tuple[NodeId, int]:
         """Find or make the node called `name`, with a new epoch."""
 
+    def number(self, name: str, *, now: datetime) -> NodeId:
+        """Find or make the node called `name` without taking its lease: its number stands in new ids."""
+
     def renew(self, node: NodeId, epoch: int, *, now: datetime, lease: timedelta) -> bool:
         """False: another process has taken this node's name; stop."""
 

@@ -1,1 +1,1 @@
-"""The repositories, written once for both engines: rows to records and back."""
+"""Repositories: the rows of each table group as the records of ports/store.py. Written once for both engines."""

@@ -1,0 +1,206 @@
+"""The store port over an engine: transaction functions, the two doors, reserves. `open_database` chooses the engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from postroad.adapters.blobs.segments import SegmentBlobs
+from postroad.adapters.sql.connection import Connection, Fault
+from postroad.adapters.sql.engine import Engine
+from postroad.adapters.sql.migrate import Schema, found_in, migrate, refuse_newer, refuse_older
+from postroad.adapters.sql.names import NameCaches
+from postroad.adapters.sql.reserve import BALLAST, Reserve
+from postroad.adapters.sql.tx import SqlTx
+from postroad.adapters.sql.units import AcceptUnit, AppendUnit, GroupQueue, OutcomeUnit, WorkUnit
+from postroad.adapters.sql.writer import RECOVER_EVERY, Writer
+from postroad.config.schema import Limits, Storage
+from postroad.ports.clock import Clock
+from postroad.ports.ids import Uid
+from postroad.ports.store import Acceptance, Accepted, Lane, MailboxAppend, Outcomes, StoreUnavailable, Tx
+
+T = TypeVar("T")
+
+DATABASE_FILE = "postroad.db"
+_READERS = 4
+
+
+class Database:
+    """Implements ports.store.Store. Made on the loop's thread; `start` before use, `close` at the end."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        blobs: SegmentBlobs,
+        clock: Clock,
+        reserve: Reserve,
+        *,
+        read_only: bool = False,
+        schema: Schema | None = None,
+        recover_every: float = RECOVER_EVERY,
+    ) -> None:
+        self.engine = engine
+        self.blobs = blobs
+        self._clock = clock
+        self._reserve = reserve
+        self._read_only = read_only
+        self._schema = schema or Schema()
+        self._recover_every = recover_every
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        self._writers: list[Writer] = []
+        self._queue: GroupQueue | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Open, check, migrate. Raises StoreUnavailable with what to change."""
+        self._loop = asyncio.get_running_loop()
+        problems = await self._in_thread(self.engine.problems)
+        if problems:
+            raise StoreUnavailable("; ".join(problems))
+        if self._read_only:
+            await self._in_thread(lambda: self._read_rows(self._check_schema))
+            return
+        await self._in_thread(self._migrate)
+        await self._in_thread(self.blobs.prepare)
+        self._reserve.keep_ballast()
+        queue = self._queue = GroupQueue(self._loop)
+        for _ in range(self.engine.writers):
+            writer = Writer(
+                queue,
+                engine=self.engine,
+                blobs=self.blobs,
+                reserve=self._reserve,
+                loop=self._loop,
+                now=self._clock.now,
+                recover_every=self._recover_every,
+            )
+            self._writers.append(writer)
+            writer.start()
+
+    async def close(self) -> None:
+        """What waits is still written; then everything is closed."""
+        if self._queue:
+            self._queue.close()
+            for writer in self._writers:
+                await self._in_thread(writer.join)
+        await asyncio.get_running_loop().run_in_executor(None, self._readers.shutdown)
+        self.engine.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.blobs.close)
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, function)
+
+    def _migrate(self) -> None:
+        session = self.engine.open_session()
+        try:
+            migrate(session, self._schema)
+        finally:
+            session.close()
+
+    def _check_schema(self, connection: Connection) -> None:
+        found = found_in(connection)
+        refuse_newer(found, self._schema)
+        refuse_older(found, self._schema)
+
+    # --- ports.store.Store ---
+
+    async def read(self, function: Callable[[Tx], T]) -> T:
+        return await self._in_thread(lambda: self._read_rows(lambda connection: function(self._tx(connection))))
+
+    def _read_rows(self, function: Callable[[Connection], T]) -> T:
+        try:
+            return self.engine.read(function)
+        except Exception as error:
+            fault = self.engine.fault(error)
+            if fault is Fault.OWN:
+                raise
+            raise StoreUnavailable(str(error)) from error
+
+    def _tx(self, connection: Connection) -> SqlTx:
+        return SqlTx(connection, NameCaches(), self._now)
+
+    def _now(self) -> datetime:
+        return self._clock.now()
+
+    async def write(self, function: Callable[[Tx], T], *, lane: Lane = Lane.NORMAL) -> T:
+        queue, loop = self._open()
+        future: asyncio.Future[T] = loop.create_future()
+        queue.put(WorkUnit(function, future), lane)
+        return await future
+
+    def accept(self, acceptance: Acceptance) -> Awaitable[Accepted]:
+        queue, loop = self._open()
+        future: asyncio.Future[Accepted] = loop.create_future()
+        queue.put(AcceptUnit(acceptance, future))
+        return future
+
+    def append(self, append: MailboxAppend) -> Awaitable[Uid]:
+        queue, loop = self._open()
+        future: asyncio.Future[Uid] = loop.create_future()
+        queue.put(AppendUnit(append, future))
+        return future
+
+    def outcomes(self, outcomes: Outcomes) -> Awaitable[int]:
+        queue, loop = self._open()
+        future: asyncio.Future[int] = loop.create_future()
+        queue.put(OutcomeUnit(outcomes, future))
+        return future
+
+    def _open(self) -> tuple[GroupQueue, asyncio.AbstractEventLoop]:
+        if self._queue is None or self._loop is None or self._queue.closed:
+            raise StoreUnavailable("the store is not open for writing")
+        return self._queue, self._loop
+
+    def has_room(self, size: int) -> bool:
+        return self._reserve.has_room(size)
+
+    @property
+    def backlog(self) -> int:
+        return len(self._queue) if self._queue else 0
+
+    @property
+    def stop_dialling(self) -> bool:
+        """Outcomes cannot be written at present: an attempt now could not be recorded."""
+        return any(writer.in_trouble for writer in self._writers)
+
+    def figures(self) -> Mapping[str, int]:
+        """For metrics: `backlog`, and what the engine counts (`wal_bytes`)."""
+        return {"backlog": self.backlog, **self.engine.figures()}
+
+
+def open_database(
+    storage: Storage,
+    data_dir: Path,
+    clock: Clock,
+    limits: Limits,
+    *,
+    read_only: bool = False,
+    ballast: int = BALLAST,
+) -> Database:
+    """The store that the settings name, with its blobs; not yet started.
+
+    `read_only` is for commands beside a running server: it makes and changes nothing in `data_dir`.
+    """
+    blobs = SegmentBlobs(data_dir, read_only=read_only)
+    is_sqlite = storage.database == "sqlite"
+    reserve = Reserve(
+        data_dir,
+        blobs.files,
+        min_free=limits.min_free,
+        ballast=ballast if is_sqlite and not read_only else 0,
+        monotonic=clock.monotonic,
+    )
+    engine: Engine
+    if is_sqlite:
+        from postroad.adapters.sql.sqlite.engine import SqliteEngine
+
+        engine = SqliteEngine(data_dir / DATABASE_FILE, read_only=read_only)
+    else:
+        from postroad.adapters.sql.postgres.engine import PostgresEngine
+
+        engine = PostgresEngine(storage.database)
+    return Database(engine, blobs, clock, reserve, read_only=read_only)

@@ -1,0 +1,283 @@
+"""Deliveries: the queue as owners claim it and as people see and change it."""
+
+# ruff: noqa: S608 - what is put into statements is our own column names and lists of placeholders
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from postroad.adapters.sql.births import EVENT, event_row, lower_next_due
+from postroad.adapters.sql.connection import Connection, Row, first, in_list, slices
+from postroad.adapters.sql.names import NameCaches
+from postroad.adapters.sql.repositories.messages import MESSAGE_COLUMNS, folded, message_of
+from postroad.adapters.sql.values import (
+    json_value,
+    moment,
+    moment_or_none,
+    status_of,
+    status_text,
+    time_of,
+    time_or_none,
+)
+from postroad.ports.ids import DeliveryId, MessageId, NodeId
+from postroad.ports.store import (
+    Delivery,
+    DeliveryResult,
+    DeliveryState,
+    Event,
+    QueueEntry,
+    QueueFilter,
+    QueueSummary,
+    Wish,
+)
+
+_COLUMNS = (
+    "delivery.id, delivery.message, dest.name, delivery.forward_path, delivery.orig, delivery.state, delivery.due,"
+    " delivery.tries, delivery.expires, delivery.last_status, delivery.owner, delivery.epoch, delivery.wish,"
+    " delivery.finished, delivery.held_for"
+)
+_WIDTH = 15
+_FROM = "FROM delivery JOIN dest ON dest.id = delivery.dest"
+_ENTRY = f"SELECT {_COLUMNS}, {MESSAGE_COLUMNS} {_FROM} JOIN message ON message.id = delivery.message"
+_OPEN = "delivery.state IN ('queued', 'held')"  # as the index delivery_open says it
+_DESTINATIONS = 64  # looked at in one claim
+TWICE = "possibly sent twice: the server stopped while an attempt was under way"
+
+
+def _delivery(row: Row) -> Delivery:
+    (
+        number, message, dest, forward_path, orig, state, due, tries, expires, last_status, owner, epoch, wish,
+        finished, held_for,
+    ) = row  # fmt: skip
+    return Delivery(
+        number, message, dest, forward_path, DeliveryState(state), orig, time_or_none(due), tries,
+        time_or_none(expires), status_of(last_status), owner, epoch, Wish(wish), time_or_none(finished), held_for,
+    )  # fmt: skip
+
+
+def _entry(row: Row) -> QueueEntry:
+    return QueueEntry(_delivery(row[:_WIDTH]), message_of(row[_WIDTH:]))
+
+
+class Deliveries:
+    def __init__(self, connection: Connection, names: NameCaches, now: Callable[[], datetime]) -> None:
+        self._connection = connection
+        self._names = names
+        self._now = now
+
+    def get(self, delivery: DeliveryId) -> Delivery | None:
+        row = first(self._connection.rows(f"SELECT {_COLUMNS} {_FROM} WHERE delivery.id = ?", (delivery,)))
+        return _delivery(row) if row else None
+
+    def of_message(self, message: MessageId) -> list[Delivery]:
+        sql = f"SELECT {_COLUMNS} {_FROM} WHERE delivery.message = ? ORDER BY delivery.id"
+        return [_delivery(row) for row in self._connection.rows(sql, (message,))]
+
+    # --- owners ---
+
+    def claim_due(self, node: NodeId, epoch: int, *, now: datetime, limit: int, lease: timedelta) -> list[QueueEntry]:
+        """Through dest(next_due), then delivery(dest, due): a global ORDER BY due would read the whole queue."""
+        claimed: list[DeliveryId] = []
+        while len(claimed) < limit:
+            dests = [
+                row[0]
+                for row in self._connection.rows(
+                    f"SELECT id FROM dest WHERE next_due <= ? ORDER BY next_due, id LIMIT ?{self._locking}",
+                    (moment(now), _DESTINATIONS),
+                )
+            ]
+            if not dests:
+                break
+            share = max(1, (limit - len(claimed)) // len(dests))
+            before = len(claimed)
+            for dest in dests[: limit - before]:
+                taken = self._claim_of(dest, now, share)
+                self._own(taken, node, epoch, now + lease)
+                self._recompute_hint(dest)
+                claimed += taken
+            if len(claimed) == before:  # what is left is locked by another node, or hints that were out of date
+                break
+        return self._entries(claimed)
+
+    def _claim_of(self, dest: int, now: datetime, share: int) -> list[DeliveryId]:
+        rows = self._connection.rows(
+            "SELECT id FROM delivery WHERE dest = ? AND state = 'queued' AND owner IS NULL AND due <= ?"
+            f" ORDER BY due, id LIMIT ?{self._locking}",
+            (dest, moment(now), share),
+        )
+        return [DeliveryId(row[0]) for row in rows]
+
+    def _recompute_hint(self, dest: int) -> None:
+        self._connection.run(
+            "UPDATE dest SET next_due = (SELECT MIN(due) FROM delivery WHERE dest = ? AND state = 'queued'"
+            " AND owner IS NULL) WHERE id = ?",
+            (dest, dest),
+        )
+
+    @property
+    def _locking(self) -> str:
+        return self._connection.dialect.skip_locked
+
+    def _own(self, deliveries: Sequence[DeliveryId], node: NodeId, epoch: int, due: datetime) -> None:
+        for some in slices(deliveries):
+            listed, params = in_list(some)
+            self._connection.run(
+                f"UPDATE delivery SET owner = ?, epoch = ?, tries = tries + 1, due = ? WHERE id IN {listed}",
+                [node, epoch, moment(due), *params],
+            )
+
+    def take_back(self, node: NodeId, epoch: int, *, now: datetime, limit: int, lease: timedelta) -> list[QueueEntry]:
+        rows = self._connection.rows(
+            f"SELECT id FROM delivery WHERE owner = ? AND {_OPEN} AND state = 'queued' AND epoch <> ?"
+            f" ORDER BY id LIMIT ?{self._locking}",
+            (node, epoch, limit),
+        )
+        taken = [DeliveryId(row[0]) for row in rows]
+        self._own(taken, node, epoch, now + lease)
+        return self._entries(taken)
+
+    def release_dead(self, *, now: datetime, limit: int) -> int:
+        rows = self._connection.rows(
+            f"SELECT delivery.id, delivery.dest FROM node JOIN delivery ON delivery.owner = node.id AND {_OPEN}"
+            " AND delivery.state = 'queued' WHERE node.lease_until < ? LIMIT ?",
+            (moment(now), limit),
+        )
+        for some in slices([row[0] for row in rows]):
+            listed, params = in_list(some)
+            self._connection.run(
+                f"UPDATE delivery SET owner = NULL, due = ? WHERE id IN {listed}", [moment(now), *params]
+            )
+        lower_next_due(self._connection, {row[1]: moment(now) for row in rows})
+        return len(rows)
+
+    def owned(self, node: NodeId, epoch: int, *, after: DeliveryId | None, limit: int) -> list[QueueEntry]:
+        sql = (
+            f"{_ENTRY} WHERE delivery.owner = ? AND delivery.id > ? AND {_OPEN} AND delivery.state = 'queued'"
+            " AND delivery.epoch = ? ORDER BY delivery.id LIMIT ?"
+        )
+        return [_entry(row) for row in self._connection.rows(sql, (node, after or 0, epoch, limit))]
+
+    def next_due(self, *, after: datetime) -> datetime | None:
+        row = first(self._connection.rows("SELECT MIN(next_due) FROM dest WHERE next_due > ?", (moment(after),)))
+        return time_or_none(row[0]) if row else None
+
+    def wishes(self, node: NodeId, epoch: int) -> list[tuple[DeliveryId, Wish]]:
+        rows = self._connection.rows(
+            f"SELECT id, wish FROM delivery WHERE owner = ? AND {_OPEN} AND epoch = ? AND wish <> '' ORDER BY id",
+            (node, epoch),
+        )
+        return [(DeliveryId(number), Wish(wish)) for number, wish in rows]
+
+    def open_before_crash(self, deliveries: Sequence[DeliveryId]) -> None:
+        status = status_text(status_of('[451,"4.4.2",' + f'"{TWICE}","","",""]'))
+        for some in slices(deliveries):
+            listed, params = in_list(some)
+            self._connection.run(
+                f"UPDATE delivery SET last_status = ? WHERE id IN {listed} AND {_OPEN}", [status, *params]
+            )
+
+    def _entries(self, deliveries: Sequence[DeliveryId]) -> list[QueueEntry]:
+        found: dict[DeliveryId, QueueEntry] = {}
+        for some in slices(deliveries):
+            listed, params = in_list(some)
+            for row in self._connection.rows(f"{_ENTRY} WHERE delivery.id IN {listed}", params):
+                found[row[0]] = _entry(row)
+        return [found[delivery] for delivery in deliveries if delivery in found]
+
+    # --- people ---
+
+    def queue(self, where: QueueFilter, *, after: DeliveryId | None = None, limit: int = 50) -> list[QueueEntry]:
+        """By id."""
+        condition, params = self._condition(where)
+        sql = f"{_ENTRY} WHERE {condition} AND delivery.id > ? ORDER BY delivery.id LIMIT ?"
+        return [_entry(row) for row in self._connection.rows(sql, [*params, after or 0, limit])]
+
+    def _condition(self, where: QueueFilter) -> tuple[str, list[Any]]:
+        terms: list[str] = [_OPEN]
+        params: list[Any] = []
+        for column, value in (
+            ("delivery.message", where.message),
+            ("delivery.id", where.delivery),
+            ("dest.name", where.dest or None),
+            ("delivery.state", where.state.value if where.state else None),
+        ):
+            if value is not None:
+                terms.append(f"{column} = ?")
+                params.append(value)
+        if where.domain:
+            term, values = folded(self._connection, ("delivery.forward_path",), "@" + where.domain)
+            terms.append(term)
+            params += [value.rstrip("%") for value in values]  # the domain is the end of the path
+        if where.sender:
+            term, values = folded(self._connection, ("message.reverse_path",), where.sender)
+            terms.append(term)
+            params += values
+        if where.older_than is not None:
+            terms.append("message.created < ?")
+            params.append(moment(self._now() - where.older_than))
+        return " AND ".join(terms), params
+
+    def summary(self) -> list[QueueSummary]:
+        """Busiest first."""
+        commonest: dict[str, tuple[int, str]] = {}
+        for dest, status, count in self._connection.rows(
+            f"SELECT dest.name, delivery.last_status, COUNT(*) {_FROM} WHERE {_OPEN}"
+            " AND delivery.last_status IS NOT NULL GROUP BY dest.name, delivery.last_status"
+        ):
+            if count > commonest.get(dest, (0, ""))[0]:
+                commonest[dest] = (count, json_value(status)[2])
+        rows = self._connection.rows(
+            "SELECT dest.name, SUM(CASE WHEN delivery.state = 'queued' THEN 1 ELSE 0 END),"
+            " SUM(CASE WHEN delivery.state = 'held' THEN 1 ELSE 0 END), MIN(message.created),"
+            " MIN(CASE WHEN delivery.state = 'queued' THEN delivery.due END)"
+            f" {_FROM} JOIN message ON message.id = delivery.message WHERE {_OPEN}"
+            " GROUP BY dest.name ORDER BY COUNT(*) DESC, dest.name"
+        )
+        return [
+            QueueSummary(
+                dest, int(queued), int(held), time_of(oldest), time_or_none(due), commonest.get(dest, (0, ""))[1]
+            )
+            for dest, queued, held, oldest, due in rows
+        ]
+
+    def wish(self, where: QueueFilter, wish: Wish, *, after: DeliveryId | None, limit: int) -> list[DeliveryId]:
+        condition, params = self._condition(where)
+        rows = self._connection.rows(
+            f"SELECT delivery.id {_FROM} JOIN message ON message.id = delivery.message WHERE {condition}"
+            " AND delivery.owner IS NOT NULL AND delivery.id > ? ORDER BY delivery.id LIMIT ?",
+            [*params, after or 0, limit],
+        )
+        wished = [DeliveryId(row[0]) for row in rows]
+        for some in slices(wished):
+            listed, values = in_list(some)
+            self._connection.run(f"UPDATE delivery SET wish = ? WHERE id IN {listed}", [wish.value, *values])
+        return wished
+
+    def set_unowned(self, results: Sequence[DeliveryResult], events: Sequence[Event]) -> int:
+        dests = self._names.dests.ids(self._connection, {r.dest for r in results if r.dest is not None})
+        changed: dict[DeliveryId, int] = dict(
+            self._connection.returning_many(
+                "UPDATE delivery SET state = ?, last_status = COALESCE(?, last_status), tries = ?, due = ?,"
+                f" dest = COALESCE(?, dest), finished = ?, held_for = ?, wish = '' WHERE id = ? AND owner IS NULL"
+                f" AND {_OPEN.replace('delivery.', '')} RETURNING id, dest",
+                [
+                    (
+                        r.state.value, status_text(r.status), r.tries, moment_or_none(r.due),
+                        None if r.dest is None else dests[r.dest], moment_or_none(r.finished), r.held_for, r.delivery,
+                    )
+                    for r in results
+                ],
+            )
+        )  # fmt: skip
+        meant = {result.delivery for result in results}
+        told = [event for event in events if event.delivery not in meant or event.delivery in changed]
+        self._connection.insert("event", EVENT, [event_row(event) for event in told])
+        due: dict[int, int] = {}
+        for result in results:
+            if result.delivery in changed and result.state is DeliveryState.QUEUED and result.due is not None:
+                dest = changed[result.delivery]
+                due[dest] = min(moment(result.due), due.get(dest, moment(result.due)))
+        lower_next_due(self._connection, due)
+        return len(changed)

@@ -1,0 +1,155 @@
+"""What waits for the writer, and the queue it waits in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from postroad.ports.blobs import BlobPlace, BlobRecord
+from postroad.ports.ids import BlobId
+from postroad.ports.store import Acceptance, Lane, MailboxAppend, Outcomes, Tx
+
+MAX_UNITS = 512  # in one group
+MAX_OCTETS = 8 * 1024 * 1024
+LOW_AFTER = 8  # groups of the normal lane, then a bulk slice has its turn even while more wait
+
+
+@dataclass(slots=True, eq=False)
+class AcceptUnit:
+    acceptance: Acceptance
+    future: asyncio.Future[Any]
+    place: BlobPlace | None = None
+
+    @property
+    def record(self) -> BlobRecord | None:
+        """Content for the shared segment; None when it lies in a file of its own already."""
+        acceptance = self.acceptance
+        if acceptance.place:
+            return None
+        return BlobRecord(acceptance.message.blob, acceptance.segment_header, acceptance.content or b"")
+
+    @property
+    def blob(self) -> BlobId:
+        return self.acceptance.message.blob
+
+    @property
+    def abandoned(self) -> bool:
+        return self.acceptance.abandoned
+
+    @property
+    def size(self) -> int:
+        return len(self.acceptance.content or b"")
+
+
+@dataclass(slots=True, eq=False)
+class AppendUnit:
+    append: MailboxAppend
+    future: asyncio.Future[Any]
+    place: BlobPlace | None = None
+    abandoned: bool = False
+
+    @property
+    def record(self) -> BlobRecord | None:
+        append = self.append
+        if append.place:
+            return None
+        return BlobRecord(append.blob, append.segment_header, append.content or b"")
+
+    @property
+    def blob(self) -> BlobId:
+        return self.append.blob
+
+    @property
+    def size(self) -> int:
+        return len(self.append.content or b"")
+
+
+@dataclass(slots=True, eq=False)
+class OutcomeUnit:
+    outcomes: Outcomes
+    future: asyncio.Future[Any]
+    size: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class WorkUnit:
+    function: Callable[[Tx], Any]
+    future: asyncio.Future[Any]
+    size: int = 0
+
+
+ContentUnit = AcceptUnit | AppendUnit
+Unit = ContentUnit | OutcomeUnit | WorkUnit
+
+
+class GroupQueue:
+    """Two lanes. A group is whatever arrived while the writer was busy: no timer, no minimum.
+
+    Units are put in on the loop; the writer is woken once for all that one turn of the loop brings.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._normal: deque[Unit] = deque()
+        self._low: deque[Unit] = deque()
+        self._changed = threading.Condition()
+        self._waking = False
+        self._closed = False
+        self._streak = 0  # groups of the normal lane since the last bulk slice
+        self._taken = 0  # units in hand
+
+    def put(self, unit: Unit, lane: Lane = Lane.NORMAL) -> None:
+        (self._normal if lane is Lane.NORMAL else self._low).append(unit)
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False
+        with self._changed:
+            self._changed.notify()
+
+    def take(self, timeout: float | None) -> list[Unit] | None:
+        """The next group; empty after `timeout` seconds without one; None when closed and drained."""
+        with self._changed:
+            if not (self._normal or self._low or self._closed):
+                self._changed.wait(timeout)
+            if self._normal and (self._streak < LOW_AFTER or not self._low):
+                self._streak += 1
+                group = self._take_normal()
+            elif self._low:
+                self._streak = 0
+                group = [self._low.popleft()]
+            else:
+                return None if self._closed else []
+            self._taken += len(group)
+            return group
+
+    def _take_normal(self) -> list[Unit]:
+        group: list[Unit] = []
+        octets = 0
+        while self._normal and len(group) < MAX_UNITS and octets < MAX_OCTETS:
+            unit = self._normal.popleft()
+            octets += unit.size
+            group.append(unit)
+        return group
+
+    def done(self, units: int) -> None:
+        with self._changed:
+            self._taken -= units
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def __len__(self) -> int:
+        return len(self._normal) + len(self._low) + self._taken

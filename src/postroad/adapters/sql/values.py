@@ -1,0 +1,82 @@
+"""Times, outcomes and structured values as columns hold them, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from postroad.mail.envelope import Origin
+from postroad.mail.status import EnhancedCode, Status
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_encoder = msgspec.json.Encoder(enc_hook=str)
+_origin = msgspec.json.Decoder(Origin)
+encode_json = _encoder.encode
+
+
+def moment(time: datetime) -> int:
+    """Microseconds since 1970."""
+    return round(time.timestamp() * 1_000_000)
+
+
+def moment_or_none(time: datetime | None) -> int | None:
+    return None if time is None else round(time.timestamp() * 1_000_000)
+
+
+def time_of(number: int) -> datetime:
+    return _EPOCH + number * _MICROSECOND
+
+
+def time_or_none(number: int | None) -> datetime | None:
+    return None if number is None else _EPOCH + number * _MICROSECOND
+
+
+def span(time: timedelta) -> int:
+    return time // _MICROSECOND
+
+
+def json_text(value: Mapping[str, Any] | Any) -> str:
+    return encode_json(value).decode()
+
+
+def json_value(text: str) -> Any:
+    return msgspec.json.decode(text)
+
+
+def origin_text(origin: Origin) -> str:
+    return encode_json(origin).decode()
+
+
+def origin_of(text: str) -> Origin:
+    return _origin.decode(text)
+
+
+def status_text(status: Status | None) -> str | None:
+    if status is None:
+        return None
+    enhanced = str(status.enhanced) if status.enhanced else ""
+    parts = (status.reply_code, enhanced, status.text, status.cause, status.remote, status.diagnostic)
+    return encode_json(parts).decode()
+
+
+def status_of(text: str | None) -> Status | None:
+    if text is None:
+        return None
+    reply_code, enhanced, *rest = json_value(text)
+    return Status(reply_code, EnhancedCode.parse(enhanced) if enhanced else None, *rest)
+
+
+def contains(text: str) -> str:
+    """A LIKE pattern for `text` anywhere; use with ESCAPE '!'."""
+    return "%" + text.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
+
+
+def clean(text: str) -> str:
+    """Text from a stranger's header as a column can hold it: no NUL, no half of a surrogate pair."""
+    if text.isprintable():
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
