@@ -83,6 +83,11 @@ class MailTransaction:
         origin = self.origin
         return origin.service == TRUSTED_SERVICE or (origin.account != "" and origin.service in SUBMISSION_SERVICES)
 
+    @property
+    def is_report(self) -> bool:
+        """Our own word about other mail: made here, with the null reverse-path (RFC 5321 §6.1)."""
+        return self.reverse_path.null and self.origin.service == TRUSTED_SERVICE
+
     def add(self, path: ForwardPath, targets: tuple[Target, ...]) -> None:
         """Take a recipient that was accepted."""
         name = str(path)

@@ -296,6 +296,14 @@ async def test_a_full_mailbox_refuses_for_now(world, used, size, refused):
         assert not refused or str(verdict).startswith("452 4.2.2")
 
 
+async def test_our_own_report_gets_into_a_full_mailbox(world):
+    account = world.store.tx.accounts.by_address("bob@example.com")
+    world.store.tx.accounts.change(account.id, quota_bytes=1, used_bytes=1)
+    assert (await world.intake.submit_local("", ["bob@example.com"], b"Subject: failed\r\n\r\n")).is_success
+    answer = await world.intake.submit_local("alice@example.com", ["bob@example.com"], b"\r\n")
+    assert answer.reply_code == 452
+
+
 async def test_use_of_a_quota_is_known_after_each_delivery(world):
     await world.admin.set_quota("bob@example.com", 1000)
     await world.send("bob@example.com")

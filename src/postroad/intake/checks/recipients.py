@@ -16,7 +16,12 @@ def is_known(policy: Policy, transaction: MailTransaction, resolution: Resolutio
 
 
 def has_room(policy: Policy, transaction: MailTransaction, resolution: Resolution) -> Status | None:  # noqa: ARG001
-    """A full mailbox refuses for now (RFC 3463 §3.3, X.2.2), behind an alias too: the sender's server tries again."""
+    """A full mailbox refuses for now (RFC 3463 §3.3, X.2.2), behind an alias too: the sender's server tries again.
+
+    Our own reports get in: they are few and small, and a sender has to learn that a message failed.
+    """
+    if transaction.is_report:
+        return None
     for target in resolution.targets:
         if target.quota_bytes and target.used_bytes + max(transaction.size or 0, 1) > target.quota_bytes:
             return _FULL.because(f"{target.forward_path} uses {target.used_bytes} of {target.quota_bytes} octets")
