@@ -134,6 +134,8 @@ def _parse_address(text: str) -> Address:
         raise AddressError("an address needs a local part, an @ and a domain")
     if len(local_part.encode("utf-8", "surrogatepass")) > MAX_LOCAL_PART:
         raise AddressError("the local part is too long")
+    if len(text) + 2 > MAX_PATH:
+        raise AddressError("the address is too long")
     if not (_DOT_STRING.fullmatch(local_part) or _QUOTED_STRING.fullmatch(local_part)):
         raise AddressError("the local part is not valid")
     return Address(local_part, Domain.parse(domain))
