@@ -73,7 +73,7 @@ class Postroad:
 
     @property
     def database(self) -> Path:
-        return next((self.folder / "data").glob("*.sqlite"))
+        return self.folder / "data" / "postroad.db"
 
     def stop(self) -> None:
         process = self._process
