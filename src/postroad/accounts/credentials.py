@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from postroad.accounts import passwords
 from postroad.mail.address import Address, AddressError
+from postroad.observe.metrics import COUNTERS
 from postroad.ports.clock import Clock
 from postroad.ports.random import Random
 from postroad.ports.signals import Signals
@@ -63,9 +64,14 @@ class Credentials:
 
         The same login tried on many connections at once is checked once.
         """
-        known = self.cached(name, password)
-        if known is not None:
-            return known
+        account = self.cached(name, password) or await self._verify_once(name, password)
+        if account is None:
+            COUNTERS.logins_refused += 1
+        else:
+            COUNTERS.logins += 1
+        return account
+
+    async def _verify_once(self, name: str, password: str) -> AccountRecord | None:
         digest = self._digest(name, password)
         running = self._running.get(digest)
         if running is None:

@@ -71,8 +71,13 @@ def expand(tx: Tx, path: ForwardPath, rules: Rules) -> Resolution:
         return Resolution(True, refusal=UNKNOWN_USER.because("no domain of ours, no administrator: nobody to take it"))
     address, domain = _follow_domain(tx, address)
     if domain is None or domain.kind is not DomainKind.LOCAL:
-        return Resolution(domain is not None, (_remote(address, domain, rules, via=""),))
+        return expand_elsewhere(address, domain, rules)
     return _Expansion(tx, rules).run(address)
+
+
+def expand_elsewhere(address: Address, domain: DomainRecord | None, rules: Rules) -> Resolution:
+    """The same for an address whose domain is not ours (None), or a relay domain."""
+    return Resolution(domain is not None, (_remote(address, domain, rules, via=""),))
 
 
 def _postmaster(tx: Tx, rules: Rules) -> Address | None:

@@ -7,13 +7,14 @@ kept for a few seconds only, and not beyond the next delivery.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
+from math import inf
 from typing import Generic, TypeVar
 
 from postroad.mail.address import ForwardPath
 from postroad.ports.clock import Clock
 from postroad.ports.signals import Signals
-from postroad.ports.store import DomainRecord, Store
-from postroad.routing.aliases import Resolution, Rules, Target, expand
+from postroad.ports.store import DomainKind, DomainRecord, Store
+from postroad.routing.aliases import Resolution, Rules, Target, expand, expand_elsewhere
 from postroad.routing.routes import Transport, transport
 
 METERED_SECONDS = 5.0  # how old a quota's use may be
@@ -66,6 +67,10 @@ class _Found:
         self.record = record
 
 
+def _has_addresses(record: DomainRecord | None) -> bool:
+    return record is not None and record.kind is not DomainKind.RELAY
+
+
 class Directory:
     """One for a process."""
 
@@ -80,21 +85,33 @@ class Directory:
         signals.listen("config", self.forget)
 
     def resolve(self, path: ForwardPath) -> Resolution | Awaitable[Resolution]:
-        """What a recipient comes to: at once when it is known, else an awaitable."""
+        """What a recipient comes to: at once when it or its foreign domain is known, else an awaitable."""
         key = f"{path.local_part}@{path.domain.ascii}" if path.domain else path.local_part
         known = self._addresses.get(key)
-        if known is None or (
-            self._metered and self._metered.get(key, self._clock.monotonic()) < self._clock.monotonic()
-        ):
+        if known is None:
+            return self._elsewhere(path) or self._read(path, key)
+        if self._metered and self._metered.get(key, inf) < self._clock.monotonic():
             return self._read(path, key)
         return known
 
+    def _elsewhere(self, path: ForwardPath) -> Resolution | None:
+        """Recipients in domains whose mailboxes are not ours need no row of their own."""
+        address = path.address
+        known = self._domains.get(address.domain.ascii) if address else None
+        if address is None or known is None or _has_addresses(known.record):
+            return None
+        return expand_elsewhere(address, known.record, self.rules)
+
     async def _read(self, path: ForwardPath, key: str) -> Resolution:
         generation = self._generation
-        resolution = await self._store.read(lambda tx: expand(tx, path, self.rules))
+        domain = path.domain.ascii if path.domain else ""
+        resolution, record = await self._store.read(lambda tx: (expand(tx, path, self.rules), tx.domains.get(domain)))
         if generation == self._generation:  # else tenants changed while we read: do not keep what may be old
-            self._addresses.put(key, resolution)
-            self._meter(key, resolution)
+            if domain:
+                self._domains.put(domain, _Found(record))
+            if not domain or _has_addresses(record):
+                self._addresses.put(key, resolution)
+                self._meter(key, resolution)
         return resolution
 
     def _meter(self, key: str, resolution: Resolution) -> None:

@@ -262,6 +262,15 @@ async def test_delivery_to_accounts_without_quota_keeps_the_cache(store, directo
     assert directory.resolve(path) is known
 
 
+@pytest.mark.parametrize(("domain", "ours"), [("remote.test", False), ("relay.test", True)])
+async def test_one_recipient_makes_its_foreign_domain_known(store, directory, domain, ours):
+    await directory.resolve(parse_forward_path(f"first@{domain}"))
+    for name in ("Second", "third"):
+        found = directory.resolve(parse_forward_path(f"{name}@{domain}"))
+        assert (found.is_ours, found.targets[0].forward_path) == (ours, f"{name}@{domain}")
+    assert store.reads == 1
+
+
 async def test_routes(store, directory, signals):
     found = await directory.route("remote.test")
     assert (found.kind, found.dest, found.port) == (TransportKind.MX, "mx:remote.test", 2526)
