@@ -6,9 +6,11 @@ that has the mailboxes bob@example.com and alice@example.com (password `secret`)
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Iterable
+from typing import Any, Final, get_args
 
-from postroad.mail.envelope import TlsInfo
+from postroad.mail.envelope import BodyFlag, TlsInfo
 from postroad.proto.sasl.exchange import Challenge, Credentials, ServerExchange
 from postroad.proto.sasl.plain import SERVER_MECHANISMS
 from postroad.proto.smtp import reply as replies
@@ -22,6 +24,7 @@ from postroad.proto.smtp.server_events import (
     BodyEnd,
     ConversationEnded,
     DataRequested,
+    Event,
     HelloReceived,
     MailReceived,
     Quit,
@@ -29,6 +32,7 @@ from postroad.proto.smtp.server_events import (
     TlsRequested,
     TransactionReset,
 )
+from postroad.proto.wire import Signal
 from postroad.testing.dialogue import Dialogue, MachinePeer
 
 HOSTNAME = "mail.example.com"
@@ -37,6 +41,7 @@ MAILBOXES = ("bob", "alice", "postmaster")
 UNKNOWN = reply(550, "5.1.1", "no such user")
 DENIED = reply(550, "5.7.1", "relaying denied")
 QUEUED = reply(250, "2.0.0", "queued")
+_REPLIES: Final = re.compile(rb"(?:[2-5][0-9]{2}[ -][ -~]*\r\n)*")
 
 
 def profile_for(facts: dict[str, str]) -> ServerProfile:
@@ -131,3 +136,39 @@ def smtp_peer(dialogue: Dialogue) -> MachinePeer:
     machine = SmtpServer(profile_for(dialogue.facts))
     machine.start()
     return MachinePeer(machine, ScriptedIntake(machine).answer)
+
+
+def converse(profile: ServerProfile, pieces: Iterable[bytes]) -> tuple[list[Event], bytes]:
+    """Give a machine these bytes and an end; returns its events and what it said.
+
+    Holds the law of every machine: any bytes in, only documented events and well-formed replies out. Chunks are joined,
+    and those of a faulty or unfinished body left out, so that two cuts of the same bytes give equal events.
+    """
+    machine = SmtpServer(profile)
+    machine.start()
+    intake, events, said = ScriptedIntake(machine), list[Event](), b""
+    for piece in (*pieces, None):
+        if piece is None:
+            machine.receive_eof()
+        else:
+            machine.receive_data(piece)
+        while not isinstance(event := machine.next_event(), Signal):
+            assert isinstance(event, get_args(Event)), f"not a documented event: {event!r}"
+            _append(events, event)
+            intake.answer(event)
+        said += machine.data_to_send()
+    assert _REPLIES.fullmatch(said), f"not replies: {said!r}"
+    while events and isinstance(events[-1], BodyChunk | ConversationEnded):
+        events.pop()
+    return events, said
+
+
+def _append(events: list[Event], event: Event) -> None:
+    last = events[-1] if events else None
+    if isinstance(last, BodyChunk) and isinstance(event, BodyChunk):
+        events[-1] = BodyChunk(last.data + event.data)
+        return
+    if isinstance(last, BodyChunk) and isinstance(event, BodyEnd) and event.fault is not None:
+        events.pop()
+    # Size and flags of a faulty body are those of what was handed out, which depends on the cuts.
+    events.append(BodyEnd(event.fault, 0, BodyFlag.NONE) if isinstance(event, BodyEnd) and event.fault else event)

@@ -88,7 +88,7 @@ class Capabilities:
 
     @property
     def auth_mechanisms(self) -> tuple[str, ...]:
-        return tuple(mechanism.upper() for mechanism in self.keywords.get("AUTH", ()))
+        return tuple(dict.fromkeys(mechanism.upper() for mechanism in self.keywords.get("AUTH", ())))
 
 
 def parse_ehlo(lines: tuple[str, ...]) -> Capabilities:

@@ -1,0 +1,120 @@
+"""SMTP targets: whole conversations, bodies, the EHLO response, dot-stuffing.
+
+The first octets choose profile and cuts, so that mutation reaches those too.
+"""
+
+from pathlib import Path
+from random import Random
+
+from postroad.proto.dotstuff import DotReader, DotStuffer, unstuff
+from postroad.proto.smtp.body import BodyReader
+from postroad.proto.smtp.extensions import parse_ehlo
+from postroad.proto.smtp.profile import Dialect, ServerProfile
+from postroad.testing.dialogue import Dialogue
+from postroad.testing.fuzzing import Target
+from postroad.testing.smtp import converse
+
+PROFILES = (
+    ServerProfile("mail.example.com", max_size=500, max_recipients=3, starttls=True),
+    ServerProfile("mail.example.com", max_errors=1000),
+    ServerProfile(
+        "mail.example.com",
+        Dialect.SUBMISSION,
+        secured=True,
+        auth_mechanisms=("PLAIN", "LOGIN"),
+        require_auth=True,
+        repair_bare_lf=True,
+        max_errors=1000,
+    ),
+    ServerProfile("mail.example.com", Dialect.LMTP, max_errors=1000),
+)
+
+
+def cut(data: bytes, seed: int) -> list[bytes]:
+    random, pieces, start = Random(seed), [], 0
+    while start < len(data):
+        end = start + random.choice((1, 1, 2, 3, 5, 17, 200))
+        pieces.append(data[start:end])
+        start = end
+    return pieces
+
+
+def conversation(data: bytes) -> None:
+    """Only documented events and well-formed replies; the same for every cut."""
+    if len(data) < 2:
+        return
+    profile, seed, data = PROFILES[data[0] % len(PROFILES)], data[1], data[2:]
+    whole = converse(profile, [data])
+    assert converse(profile, cut(data, seed)) == whole
+
+
+def body(data: bytes) -> None:
+    """A repaired body has no bare line end and never ends early; what comes behind the end is untouched."""
+    if not data:
+        return
+    results = []
+    for pieces in ([data[1:]], cut(data[1:], data[0])):
+        reader, content = BodyReader(2000, repair_bare_lf=bool(data[0] & 1)), b""
+        for index, piece in enumerate(pieces):
+            chunk, rest = reader.feed(piece)
+            content += chunk
+            if rest is not None:
+                behind = rest + b"".join(pieces[index + 1 :])
+                results.append((reader.fault, None if reader.fault else (content, reader.flags), behind))
+                break
+        else:
+            results.append(None)
+    assert results[0] == results[1]
+    if results[0] and results[0][1]:
+        content = results[0][1][0]
+        assert content.count(b"\r") == content.count(b"\n") == content.count(b"\r\n")
+        assert len(content) <= 2000
+
+
+def ehlo(data: bytes) -> None:
+    capabilities = parse_ehlo(tuple(data.decode("utf-8", "backslashreplace").splitlines()))
+    assert capabilities.max_size is None or capabilities.max_size > 0
+    assert isinstance(capabilities.auth_mechanisms, tuple)
+
+
+def dotstuff(data: bytes) -> None:
+    """Written in pieces and read in others, content comes back, its last line ended."""
+    if not data:
+        return
+    writer, reader, content, got = DotStuffer(), DotReader(), data[1:], b""
+    wire = b"".join(writer.write(piece) for piece in cut(content, data[0])) + writer.finish()
+    for piece in cut(wire, data[0] ^ 1):
+        read = reader.feed(piece)
+        got += unstuff(read)
+    assert read.rest == b""
+    assert got == (content if content.endswith(b"\r\n") or not content else content + b"\r\n")
+
+
+def _dialogues() -> list[bytes]:
+    """The client's side of every dialogue, under each profile in turn."""
+    folder = Path(__file__).parent.parent / "dialogues" / "smtp"
+    clients = [
+        b"".join(step.data for step in Dialogue.load(path).steps)[:8000] for path in sorted(folder.glob("*.smtp"))
+    ]
+    return [bytes([index % 4, index]) + client for index, client in enumerate(clients)]
+
+
+WORDS = (
+    b"EHLO x\r\n", b"HELO x\r\n", b"LHLO x\r\n", b"MAIL FROM:<a@b.example>", b"RCPT TO:<bob@example.com>\r\n",
+    b"DATA\r\n", b"RSET\r\n", b"QUIT\r\n", b"STARTTLS\r\n", b"AUTH PLAIN ", b"SIZE=", b"BODY=8BITMIME", b"AUTH=<>",
+    b"AGFsaWNlQGV4YW1wbGUuY29tAHNlY3JldA==\r\n", b"*\r\n", b"<>", b"GET / HTTP/1.1\r\n", b"\r\n..", b"\r\n.\n",
+    b"\n.\r\n", b"VRFY x\r\n",
+)  # fmt: skip
+BODIES = (
+    b"\0Subject: x\r\n\r\nhello\r\n.\r\nQUIT\r\n", b"\1a\nb\n.\nc\r\n..d\r\n.\r\n", b"\0x\r\n.\r\n.\r\n",
+    b"\1" + b"y" * 1100 + b"\r\n.\r\n", b"\0\r\n\r\n..\r\n...\r\n.\r\nNOOP\r\n", b"\1\r\r\n.\r\n",
+)  # fmt: skip
+
+TARGETS = {
+    "smtp-conversation": Target(conversation, _dialogues(), WORDS),
+    "smtp-body": Target(body, BODIES, WORDS),
+    "smtp-ehlo": Target(
+        ehlo, [b"mail.example.com\nPIPELINING\nSIZE 1000\nAUTH PLAIN LOGIN\nAUTH=LOGIN"], (b"SIZE ", b"AUTH ")
+    ),
+    "dotstuff": Target(dotstuff, BODIES),
+}

@@ -1,0 +1,156 @@
+"""The body reader: faults, flags, size; never dependent on how the bytes were cut. Smuggling, receiving side."""
+
+import pytest
+
+from postroad.mail.envelope import BodyFlag
+from postroad.proto.smtp.body import BodyFault, BodyReader, BodyWriter
+
+Result = tuple[bytes | None, BodyFault | None, BodyFlag, bytes | None]
+
+
+def read(pieces: list[bytes], *, max_size: int = 10_000, repair: bool = False) -> Result:
+    """(content, unless faulty; fault; flags; what came behind the end, None without an end)."""
+    reader, content = BodyReader(max_size, repair_bare_lf=repair), b""
+    for index, data in enumerate(pieces):
+        chunk, rest = reader.feed(data)
+        content += chunk
+        if rest is not None:
+            behind = rest + b"".join(pieces[index + 1 :])
+            if reader.fault:
+                return None, reader.fault, BodyFlag.NONE, behind
+            assert reader.size == len(content)
+            return content, None, reader.flags, behind
+    return None, reader.fault, BodyFlag.NONE, None
+
+
+def all_cuts(data: bytes, **settings: object) -> Result:
+    """The one result of every way to cut `data`."""
+    whole = read([data], **settings)
+    assert read([data[i : i + 1] for i in range(len(data))], **settings) == whole
+    for cut in range(1, len(data)):
+        assert read([data[:cut], data[cut:]], **settings) == whole, cut
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("wire", "content", "flags"),
+    [
+        (b".\r\n", b"", BodyFlag.NONE),
+        (b"\r\n.\r\n", b"\r\n", BodyFlag.NONE),
+        (b"a: b\r\n\r\ntext\r\n.\r\n", b"a: b\r\n\r\ntext\r\n", BodyFlag.NONE),
+        (b"..\r\n.\r\n", b".\r\n", BodyFlag.DOT_LINES),
+        (b"a\r\n..b\r\n.\r\n", b"a\r\n.b\r\n", BodyFlag.DOT_LINES),
+        (b".a\r\n.\r\n", b"a\r\n", BodyFlag.NONE),  # a client that did not stuff: RFC 5321 §4.5.2 says what to do
+        (b"a.b\r\n.\r\n", b"a.b\r\n", BodyFlag.NONE),
+        (b"\xc3\xa4\r\n.\r\n", b"\xc3\xa4\r\n", BodyFlag.EIGHT_BIT),
+        (b"a\0b\r\n.\r\n", b"a\0b\r\n", BodyFlag.NUL),
+    ],
+)
+def test_content_and_flags(wire: bytes, content: bytes, flags: BodyFlag) -> None:
+    assert all_cuts(wire + b"QUIT\r\n") == (content, None, flags, b"QUIT\r\n")
+
+
+@pytest.mark.parametrize("length", [997, 998, 999, 1000, 1001])
+@pytest.mark.parametrize("before", [b"", b"short\r\n", b"x" * 998 + b"\r\n", (b"y" * 70 + b"\r\n") * 15])
+def test_long_lines(length: int, before: bytes) -> None:
+    wire = before + b"z" * length + b"\r\nend\r\n.\r\n"
+    flags = BodyFlag.LONG_LINES if length > 998 else BodyFlag.NONE
+    assert read([wire])[2] == flags
+    assert read([wire[i : i + 1] for i in range(len(wire))])[2] == flags
+    for step in (7, 331, 997, 998, 999, 1000):
+        assert read([wire[i : i + step] for i in range(0, len(wire), step)])[2] == flags
+
+
+@pytest.mark.parametrize(
+    ("bare", "fault"),
+    [
+        (b"a\nb\r\n", BodyFault.BARE_LF),
+        (b"a\rb\r\n", BodyFault.BARE_CR),
+        (b"a\r\r\nb\r\n", BodyFault.BARE_CR),
+        (b"\na\r\n", BodyFault.BARE_LF),
+        (b"a\n\r\n", BodyFault.BARE_LF),
+        (b"a\n\rb\r\n", BodyFault.BARE_CR),
+    ],
+)
+def test_bare_line_ends_are_refused_once_at_the_real_end(bare: bytes, fault: BodyFault) -> None:
+    assert all_cuts(bare + b"more\r\n.\r\nNOOP\r\n") == (None, fault, BodyFlag.NONE, b"NOOP\r\n")
+
+
+@pytest.mark.parametrize(
+    ("wire", "content", "flags"),
+    [
+        (b"a\nb\r\n", b"a\r\nb\r\n", BodyFlag.NONE),
+        (b"\n\n", b"\r\n\r\n\r\n", BodyFlag.NONE),
+        (b"a\n.\nb\r\n", b"a\r\n.\r\nb\r\n", BodyFlag.DOT_LINES),  # the dot stays: it stood on no line of its own
+        (b"a\n.\r\nb\r\n", b"a\r\n.\r\nb\r\n", BodyFlag.DOT_LINES),
+        (b"a\r\n.\nb\r\n", b"a\r\n\r\nb\r\n", BodyFlag.NONE),
+    ],
+)
+def test_repair(wire: bytes, content: bytes, flags: BodyFlag) -> None:
+    end = b".\r\n" if wire.endswith(b"\r\n") else b"\r\n.\r\n"
+    assert all_cuts(wire + end + b"NOOP\r\n", repair=True) == (content, None, flags, b"NOOP\r\n")
+
+
+def test_repair_does_not_take_a_bare_cr() -> None:
+    assert all_cuts(b"a\nb\rc\n\r\n.\r\n", repair=True, max_size=9)[1] is BodyFault.BARE_CR
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_the_size_limit_on_both_sides(repair: bool) -> None:
+    assert all_cuts(b"x" * 18 + b"\r\n.\r\n", max_size=20, repair=repair)[0] == b"x" * 18 + b"\r\n"
+    assert all_cuts(b"x" * 19 + b"\r\n.\r\n", max_size=20, repair=repair)[1] is BodyFault.TOO_LARGE
+    assert all_cuts(b"x\n" * 30 + b"\r\n.\r\n", max_size=20)[1] is BodyFault.TOO_LARGE  # before BARE_LF, however cut
+
+
+def test_stuffed_dots_do_not_count() -> None:
+    assert all_cuts(b"..\r\n..\r\n.\r\n", max_size=6)[0] == b".\r\n.\r\n"
+
+
+# Sequences that some server somewhere has taken for the end of data. None may end ours, whatever surrounds it, and
+# strangers' content that has one is refused, so that we never pass one on.
+SMUGGLING = [
+    b"\n.\n",
+    b"\n.\r\n",
+    b"\r\n.\n",
+    b"\r.\r",
+    b"\r.\r\n",
+    b"\r\n.\r",
+    b"\n.\r",
+    b"\r.\n",
+    b"\r\r\n.\r\r\n",
+    b"\r\n.\r\r\n",
+    b"\n\n.\n\n",
+    b"\n\r.\n\r",
+    b"\r\n\0.\r\n",
+    b"\r\n.\0\r\n",
+    b"\r\n . \r\n",
+    b"\r\n. \r\n",
+    b"\x85.\x85",
+    b"\xe2\x80\xa8.\xe2\x80\xa8",
+]
+
+
+@pytest.mark.parametrize("variant", SMUGGLING, ids=repr)
+@pytest.mark.parametrize("repair", [False, True])
+def test_nothing_else_ends_the_data(variant: bytes, repair: bool) -> None:
+    evil = b"MAIL FROM:<evil@evil.example>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\nx\r\n"
+    data = b"Subject: x\r\n\r\nbody" + variant + evil + b".\r\nNOOP\r\n"
+    content, fault, _, behind = all_cuts(data, repair=repair)
+    assert behind == b"NOOP\r\n"
+    bare = variant.replace(b"\r\n", b"")
+    if b"\r" in bare or (b"\n" in bare and not repair):
+        assert fault in (BodyFault.BARE_CR, BodyFault.BARE_LF)
+    else:
+        assert content is not None
+        assert b"MAIL FROM:<evil@evil.example>\r\n" in content
+
+
+@pytest.mark.parametrize("content", [b"", b"a", b"a\r\n", b".\r\n", b"a\r\n.b", b"\r\n", b"a\r"])
+def test_what_the_writer_writes_the_reader_reads(content: bytes) -> None:
+    flags = BodyFlag.DOT_LINES if content.startswith(b".") or b"\r\n." in content else BodyFlag.NONE
+    for cut in range(len(content) + 1):
+        writer = BodyWriter(flags)
+        wire = writer.write(content[:cut]) + writer.write(content[cut:]) + writer.finish()
+        expected = content if content.endswith(b"\r\n") or not content else content + b"\r\n"
+        got = read([wire])
+        assert got[0] == expected or (b"\r" in expected.replace(b"\r\n", b"") and got[1] is BodyFault.BARE_CR)

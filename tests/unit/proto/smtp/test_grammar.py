@@ -1,0 +1,121 @@
+"""Command lines: what is read, what is written, the tables."""
+
+import pytest
+
+from postroad.mail.address import ForwardPath, ReversePath, parse_forward_path, parse_reverse_path
+from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.extensions import EXTENSIONS, Offer, ehlo_lines, parse_ehlo
+from postroad.proto.smtp.grammar import (
+    MAIL_PARAMETERS,
+    VERBS,
+    Auth,
+    Command,
+    CommandFault,
+    Hello,
+    Mail,
+    MailParameters,
+    Plain,
+    Rcpt,
+    decode_xtext,
+    encode_xtext,
+    read_parameters,
+)
+
+
+def read(line: bytes) -> Command:
+    word, _, argument = line.decode("ascii").rstrip("\r\n").partition(" ")
+    reader = VERBS[word].read
+    assert reader is not None
+    return reader(word, argument)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Hello("EHLO", "client.example"),
+        Hello("LHLO", "[192.0.2.1]"),
+        Mail(ReversePath(None)),
+        Mail(parse_reverse_path("ann@client.example"), MailParameters(1000, "8BITMIME", "")),
+        Mail(parse_reverse_path('"a n\\"n>"@client.example'), MailParameters(auth="a+b=c@client.example")),
+        Rcpt(parse_forward_path("bob@example.com")),
+        Rcpt(ForwardPath("Postmaster", None)),
+        Auth("PLAIN", b"\0name\0secret"),
+        Auth("PLAIN", b""),
+        Auth("LOGIN"),
+        Plain("DATA"),
+        Plain("VRFY", "bob"),
+        Plain("NOOP", ""),
+    ],
+)
+def test_what_is_written_is_read(command: Command) -> None:
+    assert read(command.line()) == command
+
+
+def test_each_fault_says_what_to_answer() -> None:
+    with pytest.raises(CommandFault) as fault:
+        read_parameters("SIZE=1 DSN")
+    assert fault.value.reply is replies.UNKNOWN_PARAMETER
+    with pytest.raises(CommandFault, match="501"):
+        read_parameters("SIZE=x")
+
+
+def test_every_parameter_is_a_field() -> None:
+    assert {parameter.field for parameter in MAIL_PARAMETERS.values()} == set(MailParameters.__slots__)
+
+
+def test_xtext() -> None:
+    assert encode_xtext("a+b=c d") == "a+2Bb+3Dc+20d"
+    assert decode_xtext("a+2Bb+3Dc+20d") == "a+b=c d"
+    assert decode_xtext("a+2b") is None
+    assert decode_xtext("a=b") is None
+    assert decode_xtext("a+0Ab") is None
+    assert decode_xtext("a+FFb") is None
+
+
+def test_what_a_server_offers_a_client_reads() -> None:
+    offer = Offer(1000, starttls=True, auth_mechanisms=("PLAIN", "LOGIN"))
+    capabilities = parse_ehlo(("mail.example.com greets you", *ehlo_lines(offer)))
+    assert capabilities.name == "mail.example.com"
+    assert set(capabilities.keywords) == {extension.keyword for extension in EXTENSIONS}
+    assert capabilities.pipelining
+    assert capabilities.eight_bit_mime
+    assert capabilities.enhanced_status_codes
+    assert capabilities.starttls
+    assert capabilities.size
+    assert capabilities.max_size == 1000
+    assert capabilities.auth_mechanisms == ("PLAIN", "LOGIN")
+    assert "STARTTLS" in capabilities
+
+
+def test_what_is_not_offered_is_not_there() -> None:
+    capabilities = parse_ehlo(("x", *ehlo_lines(Offer(1, starttls=False, auth_mechanisms=()))))
+    assert not capabilities.starttls
+    assert capabilities.auth_mechanisms == ()
+
+
+def test_strange_ehlo_responses() -> None:
+    capabilities = parse_ehlo(("", "auth=login plain", "AUTH CRAM-MD5 LOGIN", "size", "", "x-exps =login"))
+    assert capabilities.auth_mechanisms == ("LOGIN", "PLAIN", "CRAM-MD5")
+    assert capabilities.size
+    assert capabilities.max_size is None
+    assert parse_ehlo(("x", "SIZE 0")).max_size is None
+    assert parse_ehlo(("x", "SIZE 99999999999999999999999")).max_size is None
+    assert parse_ehlo(()).name == ""
+
+
+def test_a_reply_has_no_line_end_inside() -> None:
+    assert replies.reply(550, "5.1.1", "no\r\n250 ok\x07\xe4").wire == b"550 5.1.1 no??250 ok??\r\n"
+    assert replies.reply(250, "", "a", "b").wire == b"250-a\r\n250 b\r\n"
+    assert replies.reply(250, "2.0.0").wire == b"250 2.0.0 \r\n"
+
+
+def test_a_status_becomes_a_reply() -> None:
+    from postroad.mail.status import Status, status
+
+    assert replies.from_status(status(550, "5.1.1", "no such user")).wire == b"550 5.1.1 no such user\r\n"
+    assert replies.from_status(Status(451, None, "later")).wire == b"451 4.0.0 later\r\n"
+    assert replies.from_status(Status(250, None, "fine")).wire == b"250 2.0.0 fine\r\n"
+    lines = replies.from_status(status(554, "5.7.1", "word " * 300)).wire.split(b"\r\n")
+    assert len(lines) == 5
+    assert all(len(line) <= 510 for line in lines)
+    assert str(replies.OK) == "250 2.0.0 OK"
