@@ -153,7 +153,9 @@ class _Reader:
         elif special == b">":
             self.in_angle = False
         elif special == b",":
-            if not self.in_angle or b"@" not in self._value[self._at : self._at + 1]:  # "<@a,@b:c@d>" is a route
+            if self.in_angle and self._value.startswith(b"@", self._at):  # "<@a,@b:c@d>" is a route
+                self.text.append(special)
+            else:
                 self._finish()
                 self._common()
         elif special == b";" and not self.in_angle:

@@ -166,10 +166,10 @@ class _Indexer:
         self._leaf_end(part)
 
     def _may_enter(self, depth: int) -> bool:
-        return depth < MAX_DEPTH and self.parts < MAX_PARTS
+        return depth < MAX_DEPTH and self.parts <= MAX_PARTS
 
     def _leaf_end(self, part: Part) -> None:
-        if self.parts >= MAX_PARTS:
+        if self.parts > MAX_PARTS:
             self.active.clear()  # the rest of the message belongs to this part
         self._delimiter(part.body_start, len(self.content))
         part.body_end = self.stop
@@ -199,7 +199,7 @@ class _Indexer:
         """Look out for `boundary` from here on, or (None) no longer."""
         if level is None:
             self.active.pop(boundary, None)
-        elif self.active or self.parts < MAX_PARTS:
+        elif self.active or self.parts <= MAX_PARTS:
             self.active[boundary] = level
         self.needle = b"\n--" + _common_prefix(self.active)
 
