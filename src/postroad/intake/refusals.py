@@ -7,17 +7,23 @@ what did not fit is counted in a row of its own.
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import datetime
 
 from postroad.mail.envelope import Origin
 from postroad.mail.status import Status
+from postroad.observe import log
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.clock import Clock
 from postroad.ports.store import Lane, Refusal, Store, StoreUnavailable, Tx
 
 FLUSH_SECONDS = 2.0
 MAX_BUFFERED = 250  # one flush, one slice of the low lane
+MAX_TEXT = 500  # characters of each text that is the client's
+
+_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")  # what a client can put into a name and no database takes
+_log = log.get("intake")
 
 
 def refusal(
@@ -29,16 +35,20 @@ def refusal(
         origin.service,
         origin.connection,
         origin.client,
-        origin.helo,
+        _storable(origin.helo),
         origin.account,
-        reverse_path,
-        recipient,
+        _storable(reverse_path),
+        _storable(recipient),
         stage,
         status.reply_code,
         str(status.enhanced) if status.enhanced else "",
-        status.text,
-        status.cause,
+        _storable(status.text),
+        _storable(status.cause),
     )
+
+
+def _storable(text: str) -> str:
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_TEXT])
 
 
 class RefusalBuffer:
@@ -78,8 +88,10 @@ class RefusalBuffer:
 
         try:
             await self._store.write(write, lane=Lane.LOW)
-        except StoreUnavailable:
-            return  # a refusal is worth a line in the log, which it has, but never a wait
+        except StoreUnavailable as error:  # worth a line in the log, never a wait
+            _log.warning("refusals were not recorded", count=len(rows), cause=str(error))
+        except Exception as error:  # a bug of ours must not end the recording of all that follow
+            _log.exception("refusals were not recorded", error, count=len(rows))
 
     async def close(self) -> None:
         if self._task is not None:

@@ -7,6 +7,7 @@ one a microsecond. Nothing here changes an octet that it was not asked to change
 from __future__ import annotations
 
 import binascii
+import codecs
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,7 +21,10 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=")  # RFC 2047 §2
 _BETWEEN_WORDS = re.compile(r"(\?=)[ \t]+(?==\?[^?\s]{1,60}\?[bBqQ]\?)")  # RFC 2047 §6.2: white space there is dropped
 _FIRST_LINE = re.compile(rb"[!-9;-~\x80-\xff]{1,998}[ \t]{0,99}:|\r\n|$|>?From ")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # lone surrogates are no text that can be stored
+_NOT_CHARSETS = frozenset(
+    ("unicode-escape", "raw-unicode-escape", "punycode", "idna", "undefined")
+)  # of Python's codecs
 
 
 def header_size(content: bytes) -> int:
@@ -188,7 +192,8 @@ def _charset_decode(octets: bytes, charset: str) -> str:
         return octets.decode("ascii")
     for name in (charset, "utf-8"):
         try:
-            return octets.decode(name)
+            if codecs.lookup(name).name not in _NOT_CHARSETS:
+                return octets.decode(name)
         except (UnicodeError, LookupError, ValueError):  # an unknown charset, or a wrong one
             continue
     return octets.decode("latin-1")

@@ -22,7 +22,6 @@ from postroad.ports.store import (
     MailboxRecord,
     Refusal,
     Refused,
-    StoreUnavailable,
 )
 
 T = TypeVar("T")
@@ -147,7 +146,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.tx = MemoryTx()
         self.accepted: list[Acceptance] = []
-        self.fault: StoreUnavailable | None = None
+        self.fault: Exception | None = None
         self.room = 1 << 40
         self.reads = 0
         self.writes = 0

@@ -539,3 +539,19 @@ async def test_refusals_are_written_at_the_end_and_never_in_the_way(world):
     world.intake.refuse(refused(world, "last@remote.test"))
     await world.intake.close()
     assert [row.recipient for row in world.store.tx.refusals.rows] == ["last@remote.test"]
+
+
+async def test_a_refusal_holds_nothing_that_no_database_takes(world):
+    row = refused(world, "x\0\ud800" + "y" * 1000)
+    assert row.recipient.startswith("x\ufffd\ufffdy")
+    assert len(row.recipient) == refusals.MAX_TEXT
+
+
+async def test_a_bug_in_one_flush_does_not_end_the_recording(world):
+    world.store.fault = ValueError("a bug")
+    world.intake.refuse(refused(world))
+    await world.clock.advance(refusals.FLUSH_SECONDS)
+    world.store.fault = None
+    world.intake.refuse(refused(world))
+    await world.clock.advance(refusals.FLUSH_SECONDS)
+    assert len(world.store.tx.refusals.rows) == 1

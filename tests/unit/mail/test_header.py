@@ -93,6 +93,9 @@ def test_text_is_unfolded_decoded_and_cut():
         (b"=?no-such-charset?Q?=C3=BC?=", "ü"),
         (b"=?utf-8?B?w?=", "=?utf-8?B?w?="),
         (b"=?hex?Q?41?=", "41"),
+        (b"=?unicode-escape?Q?=5Cud800?=", "\\ud800"),
+        (b"a =?utf-7?Q?+2AA-?= b", "a   b"),
+        (b"=?x\x00y?Q?a?=", "a"),
         (b"tab\x00and\x1bescape", "tab and escape"),
     ],
 )
