@@ -11,14 +11,22 @@ from datetime import datetime
 
 import msgspec
 
-from postroad.mailbox import quota
+from postroad.mailbox import names, quota
 from postroad.mailbox.reading import rendered, to_content
 from postroad.mailbox.service import topic
 from postroad.ports.blobs import BlobPlace, BlobStore, BlobWriteFailed, BlobWriter
 from postroad.ports.clock import Clock
-from postroad.ports.ids import BlobId, IdSource, Uid
+from postroad.ports.ids import AccountId, BlobId, IdSource, Uid
 from postroad.ports.signals import Signals
-from postroad.ports.store import MailboxAppend, MailboxRecord, NewMailboxMessage, Store, StoreUnavailable
+from postroad.ports.store import (
+    AccountRecord,
+    MailboxAppend,
+    MailboxRecord,
+    NewMailboxMessage,
+    Store,
+    StoreUnavailable,
+    Tx,
+)
 from postroad.ports.workers import Workers
 
 SMALL = 256 * 1024  # octets kept in memory, and stored in a shared segment
@@ -99,12 +107,21 @@ class Appender:
         self._ids = ids
         self._workers = workers
 
-    async def open(self, order: AppendOrder) -> Appending:
-        """Raises OverQuota or StoreUnavailable."""
+    async def target(self, account: AccountId, name: str, size: int) -> MailboxRecord | None:
+        """The mailbox of this name, or None. Raises OverQuota when its owner has no room for `size` octets."""
+        name = names.canonical(name)
+
+        def run(tx: Tx) -> tuple[MailboxRecord | None, AccountRecord | None]:
+            return tx.mailboxes.by_name(account, name), tx.accounts.get(account)
+
+        record, owner = await self._store.read(run)
+        quota.require_room(owner, size)
+        return record
+
+    def open(self, order: AppendOrder) -> Appending:
+        """Raises StoreUnavailable when the disk is nearly full."""
         if not self._store.has_room(order.size):
             raise StoreUnavailable("the disk is nearly full", no_space=True)
-        account = await self._store.read(lambda tx: tx.accounts.get(order.mailbox.account))
-        quota.require_room(account, order.size)
         return Appending(self, order, BlobId(self._ids.new()))
 
     async def store(

@@ -141,7 +141,7 @@ class View:
 
     @property
     def has_pending(self) -> bool:
-        return bool(self._vanished or self._changed or self._arrived)
+        return bool(self._vanished or self._changed or self._arrived) or len(self.known) > self._told
 
     def updates(self, *, expunge: bool) -> list[Update]:
         """What the client is to be told now, in order; it then counts as told."""
@@ -151,12 +151,17 @@ class View:
         if self._arrived:
             self._admit()
             found.append(Count(len(self.uids)))
-        if len(self.known) > self._told:
-            self._told = len(self.known)
-            found.append(NewKeywords(tuple(self.known.values())))
+        found += self.new_keywords()
         if self._changed:
             found += self._report_changed()
         return found
+
+    def new_keywords(self) -> list[Update]:
+        """The client is told of a keyword before it meets it (RFC 3501 §7.2.6)."""
+        if len(self.known) == self._told:
+            return []
+        self._told = len(self.known)
+        return [NewKeywords(tuple(self.known.values()))]
 
     def tell(self, uids: Iterable[int]) -> None:
         """The client was just told the flags of these."""

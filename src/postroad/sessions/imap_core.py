@@ -166,9 +166,10 @@ class ImapConversation:
 
     def tell(self) -> None:
         """Send what the view has pending, as far as the command allows."""
-        view = self.selected
-        for update in view.updates(expunge=self.machine.may_report_expunge):
-            self.machine.send_raw(_SPELLED[type(update)](self, update))
+        self.send_updates(self.selected.updates(expunge=self.machine.may_report_expunge))
+
+    def send_updates(self, updates: Iterable[Update]) -> None:
+        self.machine.send_raw(b"".join([_SPELLED[type(update)](self, update) for update in updates]))
 
     async def room(self) -> None:
         """Send what is gathered, and wait until the peer has read enough."""

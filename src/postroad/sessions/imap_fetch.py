@@ -6,7 +6,7 @@ one is streamed, so no message is ever whole in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -19,7 +19,7 @@ from postroad.ports.ids import Uid
 from postroad.ports.store import MessageText, SystemFlag
 from postroad.proto.imap import commands
 from postroad.proto.imap.fetch import FetchItems, Item, Part, Section
-from postroad.proto.imap.responses import MONTHS, Result, flag_names, ok
+from postroad.proto.imap.responses import FLAG_SETS, MONTHS, Result, flag_names, ok
 from postroad.sessions.imap_core import PIECE, ImapConversation, Waiting
 from postroad.sessions.imap_messages import changing
 
@@ -54,29 +54,39 @@ def fetch(session: ImapConversation, command: commands.Fetch) -> Waiting:
 # --- from the view ----------------------------------------------------------------------------------------------------
 
 
-async def _with_flags(session: ImapConversation, simple: Item, ranges: Sequence[range]) -> None:
+async def _with_flags(session: ImapConversation, simple: int, ranges: Sequence[range]) -> None:
     await session.send_lines(_view_lines(session.selected, simple, ranges))
     await session.end(ok("fetched"))
 
 
-def _view_lines(view: View, simple: Item, ranges: Sequence[range]) -> Iterator[bytes]:
+def _view_lines(view: View, simple: int, ranges: Sequence[range]) -> Iterator[bytes]:
+    spell = _spellers(view)[simple]
     for part in ranges:
         for at in part:
-            yield b"* %d FETCH (%b)\r\n" % (at + 1, b" ".join(_view_items(view, simple, at)))
+            yield b"* %d FETCH (%b)\r\n" % (at + 1, spell(at))
 
 
-def _view_items(view: View, simple: Item, at: int) -> list[bytes]:
-    uid = view.uids[at]
-    found = [b"UID %d" % uid] if simple & Item.UID else []
-    if simple & Item.FLAGS:
-        found.append(b"FLAGS (%b)" % flag_names(view.flags[at], view.words.get(uid, ())))
-    return found
+def _spellers(view: View) -> dict[int, Callable[[int], bytes]]:
+    """What spells the items that the view knows, by their bits."""
+    uids, flags, words = view.uids, view.flags, view.words
+
+    def names(at: int) -> bytes:
+        if words and (own := words.get(uids[at])):
+            return flag_names(flags[at], own)
+        return FLAG_SETS[flags[at] & 31]
+
+    return {
+        0: lambda _: b"",
+        Item.UID: lambda at: b"UID %d" % uids[at],
+        Item.FLAGS: lambda at: b"FLAGS (%b)" % names(at),
+        _FROM_VIEW: lambda at: b"UID %d FLAGS (%b)" % (uids[at], names(at)),
+    }
 
 
 # --- from stored texts ------------------------------------------------------------------------------------------------
 
 
-async def _with_texts(session: ImapConversation, simple: Item, ranges: Sequence[range]) -> None:
+async def _with_texts(session: ImapConversation, simple: int, ranges: Sequence[range]) -> None:
     sent = 0
     for group in _groups(ranges):
         at, last = group[0].start, group[-1].stop - 1
@@ -90,7 +100,7 @@ async def _with_texts(session: ImapConversation, simple: Item, ranges: Sequence[
     await session.end(_ended(sent, ranges))
 
 
-async def _text_rows(session: ImapConversation, simple: Item, at: int, last: int) -> list[MessageText]:
+async def _text_rows(session: ImapConversation, simple: int, at: int, last: int) -> list[MessageText]:
     view = session.selected
     return await session.services.reader.texts(
         view.mailbox,
@@ -115,35 +125,38 @@ def _groups(ranges: Sequence[range]) -> Iterator[list[range]]:
 
 
 def _text_lines(
-    view: View, simple: Item, rows: Sequence[MessageText], group: Sequence[range], at: int
+    view: View, simple: int, rows: Sequence[MessageText], group: Sequence[range], at: int
 ) -> tuple[list[bytes], int]:
     """The answers, and the place behind the last row. Rows and view are both in order of UIDs."""
     uids, lines = view.uids, []
     wanted = {place for part in group for place in part} if len(group) > 1 else group[0]
+    spell = _spellers(view)[simple & _FROM_VIEW]
     for row in rows:
-        while uids[at] < row.uid:  # expunged, and not yet told
+        while uids[at] < row[0]:  # expunged, and not yet told
             at += 1
-        if at in wanted and uids[at] == row.uid:
-            lines.append(b"* %d FETCH (%b)\r\n" % (at + 1, b" ".join(_text_items(view, simple, at, row))))
-        at += uids[at] == row.uid
+        if at in wanted and uids[at] == row[0]:
+            lines.append(b"* %d FETCH (%b)\r\n" % (at + 1, _text_items(spell(at), simple, row)))
+        at += uids[at] == row[0]
         if at == len(uids):
             break
     return lines, at
 
 
-def _text_items(view: View, simple: Item, at: int, row: MessageText) -> list[bytes]:
-    found = _view_items(view, simple, at)
+def _text_items(before: bytes, simple: int, row: MessageText) -> bytes:
+    """`before` is what the view has said."""
+    _, size, internal_date, _, _, envelope, bodystructure, body = row
+    found = [before] if before else []
     if simple & Item.INTERNALDATE:
-        found.append(_internal_date(row.internal_date))
+        found.append(_internal_date(internal_date))
     if simple & Item.SIZE:
-        found.append(b"RFC822.SIZE %d" % row.size)
+        found.append(b"RFC822.SIZE %d" % size)
     if simple & Item.ENVELOPE:
-        found.append(b"ENVELOPE " + row.envelope)
+        found.append(b"ENVELOPE " + envelope)
     if simple & Item.BODYSTRUCTURE:
-        found.append(b"BODYSTRUCTURE " + row.bodystructure)
+        found.append(b"BODYSTRUCTURE " + bodystructure)
     if simple & Item.BODY:
-        found.append(b"BODY " + row.body)
-    return found
+        found.append(b"BODY " + body)
+    return b" ".join(found)
 
 
 def _internal_date(seconds: int) -> bytes:
@@ -240,7 +253,7 @@ async def _send_heap(session: ImapConversation, items: FetchItems, heap: _Heap, 
     octets = iter(await session.services.reader.read_many(wanted) if wanted else ())
     unsent = 0
     for source, pieces in heap:
-        before = b" ".join(_message_items(session.selected, items.simple, source, changed))
+        before = _message_items(session.selected, items.simple, source, changed)
         session.machine.send_raw(b"* %d FETCH (" % (session.selected.place(source.message.uid) + 1) + before)
         space = b" " if before else b""
         for piece in pieces:
@@ -280,7 +293,7 @@ def _chosen(section: Section, data: bytes) -> bytes:
     return data[start : start + count]
 
 
-def _message_items(view: View, simple: Item, source: Source, changed: frozenset[int]) -> list[bytes]:
+def _message_items(view: View, simple: int, source: Source, changed: frozenset[int]) -> bytes:
     message, content = source.message, source.content
     if message.uid in changed:
         simple |= Item.FLAGS
@@ -294,4 +307,5 @@ def _message_items(view: View, simple: Item, source: Source, changed: frozenset[
         content.bodystructure if content else b"",
         content.body if content else b"",
     )
-    return _text_items(view, simple, view.place(message.uid), row)
+    before = _spellers(view)[simple & _FROM_VIEW](view.place(message.uid))
+    return _text_items(before, simple, row)

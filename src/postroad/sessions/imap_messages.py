@@ -45,6 +45,7 @@ async def _store(session: ImapConversation, command: commands.Store, uids: Seque
         stored += len(changes)
         if not command.silent:
             view.tell([change.uid for change in changes])
+            session.send_updates(view.new_keywords())
             await session.send_lines(_flag_lines(view, changes, uid=command.uid))
     await session.end(ok("stored") if stored == len(uids) else _some_gone())
 
@@ -193,15 +194,16 @@ def _found(session: ImapConversation, looking: Search, *, uid: bool) -> Waiting:
 
 async def append_started(session: ImapConversation, event: events.AppendStarted) -> None:
     """Says no before the message is sent, where that is known."""
-    target = await _target(session, event.mailbox)
-    if target is None:
-        session.machine.fail(_try_create(event.mailbox))
-        return
     if not event.size:
         session.machine.fail(no("a message has at least one octet"))
         return
+    target = await session.services.appender.target(session.owner.id, event.mailbox, event.size)
+    target = target or await _target(session, event.mailbox)  # INBOX is made when it is missing
+    if target is None:
+        session.machine.fail(_try_create(event.mailbox))
+        return
     order = AppendOrder(target, event.size, event.flags, event.keywords, event.internal_date)
-    session.appending = await session.services.appender.open(order)
+    session.appending = session.services.appender.open(order)
     session.machine.accept_literal()
 
 

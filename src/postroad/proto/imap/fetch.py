@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import Enum, IntFlag
+from enum import Enum
+from typing import Final
 
 from postroad.proto.imap.tokens import Cursor, SyntaxFault
 
@@ -13,17 +14,16 @@ MAX_FIELDS = 200  # names in one HEADER.FIELDS list
 MAX_DEPTH = 50  # numbers in one part specifier
 
 
-class Item(IntFlag):
-    """The items that need no body, as bits."""
+class Item:
+    """The items that need no body, as bits; plain numbers, since they are asked for each of many messages."""
 
-    NONE = 0
-    FLAGS = 1
-    UID = 2
-    INTERNALDATE = 4
-    SIZE = 8
-    ENVELOPE = 16
-    BODY = 32
-    BODYSTRUCTURE = 64
+    FLAGS: Final = 1
+    UID: Final = 2
+    INTERNALDATE: Final = 4
+    SIZE: Final = 8
+    ENVELOPE: Final = 16
+    BODY: Final = 32
+    BODYSTRUCTURE: Final = 64
 
 
 class Part(Enum):
@@ -53,7 +53,7 @@ class Section:
 class FetchItems:
     """All that one FETCH asks for."""
 
-    simple: Item
+    simple: int  # bits of Item
     sections: tuple[Section, ...] = ()
 
     @property
@@ -104,14 +104,14 @@ def _single(cursor: Cursor) -> FetchItems:
     return FetchItems(simple, sections)
 
 
-def _item(cursor: Cursor) -> tuple[Item, tuple[Section, ...]]:
+def _item(cursor: Cursor) -> tuple[int, tuple[Section, ...]]:
     name = _name(cursor)
     if name in (b"BODY", b"BODY.PEEK") and cursor.peek(b"["):
-        return Item.NONE, (_section(cursor, peek=name == b"BODY.PEEK"),)
+        return 0, (_section(cursor, peek=name == b"BODY.PEEK"),)
     if name in _SIMPLE:
         return _SIMPLE[name], ()
     if name in _RFC822:
-        return Item.NONE, (_RFC822[name],)
+        return 0, (_RFC822[name],)
     raise SyntaxFault(f"FETCH knows no item {name.decode('ascii')}")
 
 
