@@ -28,7 +28,7 @@ DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR}
 _LEVEL_NAMES = {value: name for name, value in LEVELS.items()}
 
-MAX_QUEUED = 10_000  # lines; about 5 MiB when stdout stalls
+MAX_QUEUED = 4096  # lines; about 4 MiB when stdout stalls
 MAX_TEXT = 1000  # characters of one value
 BATCH = 256  # lines written at once
 

@@ -1,0 +1,266 @@
+"""The composition root: a node from its settings. Nothing else knows which adapter stands behind which port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from postroad.adapters.dns import CachingResolver
+from postroad.adapters.net.dial import NetDialer
+from postroad.adapters.net.hub import Hub
+from postroad.adapters.net.listen import Doorman, Listener, listen
+from postroad.adapters.startlog import MappedStartLog
+from postroad.app.control import ControlServer
+from postroad.app.fronts import Fronts
+from postroad.app.health import HealthServer
+from postroad.app.janitor import Janitor
+from postroad.app.roles import IMPLICIT_TLS, METRICS, listeners, roles
+from postroad.app.services import Services, node_name
+from postroad.config.problems import ConfigError, Problem
+from postroad.config.schema import Listen, Settings
+from postroad.config.values import split_address
+from postroad.intake.assembly import assemble
+from postroad.observe import log
+from postroad.observe.metrics import Gauge
+from postroad.ports.net import Endpoint
+from postroad.ports.store import StoreUnavailable
+from postroad.queue.sender import Outside, Sender
+from postroad.routing.aliases import Rules
+from postroad.routing.directory import Directory
+from postroad.routing.routes import RouteSettings
+from postroad.sessions.idle import IdlePoll
+
+if TYPE_CHECKING:
+    from postroad.adapters.net.tls import ServerTls
+
+GRACE = 10.0  # seconds that conversations get to end
+
+_log = log.get("node")
+
+
+class CannotListen(Exception):  # noqa: N818
+    """An address cannot be listened on; says what to do about it."""
+
+
+class Node:
+    """One running node: `start`, then `stop`. `endpoints` says where each service really listens."""
+
+    def __init__(self, services: Services, group: asyncio.TaskGroup, lost: Callable[[], None]) -> None:
+        """Background work goes into `group`; `lost` is called when another process has taken this node's name."""
+        settings = services.settings
+        self.settings = settings
+        self.services = services
+        self.endpoints: dict[str, list[Endpoint]] = {}
+        self.is_lost = False
+        self._group = group
+        self._lost = lost
+        self._roles = roles(settings)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listeners: list[Listener] = []
+        self._health: list[HealthServer] = []
+        self._closing = False
+        self._ready = False
+        self._inside = Hub()
+        self._outside = Hub()
+        self._tls = _server_tls(settings)
+        limits = settings.limits
+        self._doorman = Doorman(
+            total=limits.max_connections, per_client=limits.max_connections_per_client, exempt=limits.exempt
+        )
+        self.directory = Directory(services.store, services.signals, services.clock, _rules(settings))
+        self.intake = services.intake = assemble(
+            services.store,
+            services.blobs,
+            workers=services.workers,
+            clock=services.clock,
+            ids=services.ids,
+            signals=services.signals,
+            directory=self.directory,
+            credentials=services.credentials,
+            limits=limits,
+            delivery=settings.delivery,
+            hostname=settings.hostname,
+        )
+        self.resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout)
+        self._poll = IdlePoll(services.clock)
+        self._fronts = Fronts(services, self.intake, self._poll, has_certificate=self._tls is not None)
+        self._control = ControlServer(services, settings.data_dir)
+        self._start_log: MappedStartLog | None = None
+        self._sender: Sender | None = None
+        if "sender" in self._roles:
+            self._start_log = MappedStartLog(settings.data_dir / "attempts.open")
+            self._sender = self._make_sender(self._start_log)
+
+    def _make_sender(self, start_log: MappedStartLog) -> Sender:
+        services = self.services
+        outside = Outside(
+            services.store,
+            services.blobs,
+            NetDialer(self._outside),
+            self.resolver,
+            start_log,
+            services.clock,
+            services.ids,
+            services.random,
+            services.signals,
+        )
+        return Sender(
+            outside,
+            self.settings.delivery,
+            hostname=self.settings.hostname,
+            node=node_name(self.settings),
+            route=self.directory.route,
+            submit=self.intake.submit_local,
+            lost=self._lose,
+        )
+
+    def _lose(self) -> None:
+        """Another process runs under our name: what it owns is no longer ours to send."""
+        _log.error("another process has taken this node's name; stopping", node=node_name(self.settings))
+        self.is_lost = True
+        self._lost()
+
+    async def start(self) -> None:
+        """Sending first, then the listeners, so that what is accepted finds who takes it on. Raises CannotListen."""
+        if self._sender:
+            ownership = await self._sender.join()
+            self.intake.hand_to(self._sender.runner, ownership)
+            self._run(self._sender.run(), "sender")
+        if "imap" in self._roles:
+            self._run(self._poll.run(), "idle-poll")
+        if "janitor" in self._roles:
+            services = self.services
+            janitor = Janitor(services.store, services.clock, self.settings.retention)
+            self._run(janitor.run(), "janitor")
+        await self._control.start()
+        for wanted in listeners(self.settings):
+            await self._listen(wanted)
+        self._ready = True
+
+    def _run(self, work: object, name: str) -> None:
+        assert asyncio.iscoroutine(work)
+        self._tasks.append(self._group.create_task(work, name=name))
+
+    async def _listen(self, wanted: Listen) -> None:
+        endpoint = _endpoint(wanted.address)
+        try:
+            actual = await (self._serve_health if wanted.service == METRICS.service else self._serve)(wanted, endpoint)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise CannotListen(f"cannot listen for {wanted.service} on {endpoint}: {why}; {_step(error)}") from error
+        self.endpoints.setdefault(wanted.service, []).append(actual)
+
+    async def _serve_health(self, _: Listen, endpoint: Endpoint) -> Endpoint:
+        server = HealthServer(endpoint, ready=self.not_ready, gauges=self.gauges)
+        await server.start()
+        self._health.append(server)
+        return server.endpoint
+
+    async def _serve(self, wanted: Listen, endpoint: Endpoint) -> Endpoint:
+        listener = await listen(
+            self._inside,
+            endpoint,
+            self._fronts.factory(wanted.service),
+            tls=self._tls,
+            implicit=wanted.service in IMPLICIT_TLS,
+            doorman=self._doorman,
+            service=wanted.service,
+        )
+        self._listeners.append(listener)
+        return listener.endpoint
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Take no more work, end conversations politely, finish or give back what is in flight, write it down."""
+        self._ready, self._closing = False, True
+        for listener in self._listeners:
+            listener.close()
+        await self._control.close()
+        await self._inside.stop(grace)
+        if self._sender:
+            await self._sender.stop(grace)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks) if self._tasks else None
+        await self._outside.stop(grace)
+        await self.intake.close()
+        await self.resolver.close()
+        for server in self._health:
+            await server.close()
+        if self._start_log:
+            self._start_log.close()
+
+    def reload(self, settings: Settings) -> None:
+        """SIGHUP: the certificate for new connections, the log's level. Raises OSError, leaving what was."""
+        certificate, key = settings.tls.certificate, settings.tls.key
+        if self._tls and certificate and key:
+            self._tls.reload(certificate, key)
+        log.set_level(settings.log.level)
+
+    async def not_ready(self) -> str:
+        """Why the node is not ready, or an empty text."""
+        if not self._ready:
+            return "stopping" if self._closing else "starting"
+        try:
+            await self.services.store.read(lambda tx: tx.meta.get("ready"))
+        except StoreUnavailable as error:
+            return f"the store cannot be read: {error}"
+        return "" if self.services.store.has_room(0) else "the disk is nearly full: limits.min_free is not there"
+
+    async def gauges(self) -> list[Gauge]:
+        """Figures of now, for /metrics."""
+        store = self.services.store
+        parts = await store.read(lambda tx: tx.deliveries.summary())
+        now = datetime.now(UTC)
+        oldest = max(((now - part.oldest).total_seconds() for part in parts), default=0.0)
+        folder = os.statvfs(self.settings.data_dir)
+        figures = store.figures()
+        return [
+            Gauge("queue_deliveries", "Recipients in the queue", sum(p.queued for p in parts), {"state": "queued"}),
+            Gauge("queue_deliveries", "Recipients in the queue", sum(p.held for p in parts), {"state": "held"}),
+            Gauge("queue_destinations", "Next hops that something waits for", len(parts)),
+            Gauge("queue_oldest_seconds", "Age of the oldest recipient in the queue", oldest),
+            Gauge("connections_open", "Connections taken that stand now", self._doorman.count),
+            Gauge("outgoing_connections_open", "Connections to remote hosts", len(self._outside.live)),
+            Gauge("store_backlog", "Units that wait for the writer", figures.get("backlog", 0)),
+            Gauge("store_wal_bytes", "Size of the write-ahead log", figures.get("wal_bytes", 0)),
+            Gauge("disk_free_bytes", "Free space at data_dir", folder.f_bavail * folder.f_frsize),
+            Gauge("log_dropped_lines", "Log lines that nobody read in time", log.dropped()),
+        ]
+
+    def all_endpoints(self) -> list[tuple[str, Endpoint]]:
+        """(service, endpoint) of every listener."""
+        pairs = ([(service, endpoint) for endpoint in some] for service, some in self.endpoints.items())
+        return list(chain.from_iterable(pairs))
+
+
+def _server_tls(settings: Settings) -> ServerTls | None:
+    certificate, key = settings.tls.certificate, settings.tls.key
+    if certificate is None or key is None:
+        return None
+    from postroad.adapters.net.tls import ServerTls
+
+    try:
+        return ServerTls(certificate, key)
+    except (OSError, ValueError) as error:
+        raise ConfigError([Problem("tls", f"{certificate} and {key} cannot be used: {error}")]) from error
+
+
+def _rules(settings: Settings) -> Rules:
+    routes = RouteSettings(settings.delivery.port, settings.delivery.smarthost)
+    return Rules(settings.hostname, settings.addresses.delimiter, routes)
+
+
+def _endpoint(address: str) -> Endpoint:
+    if address.startswith("unix:"):
+        return Endpoint(address.removeprefix("unix:"), 0)
+    return Endpoint(*split_address(address))
+
+
+def _step(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "ports below 1024 need root or CAP_NET_BIND_SERVICE; see docs/guides/service.md"
+    return "another program has it; stop that one, or set another address in [[listen]]"

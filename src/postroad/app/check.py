@@ -1,0 +1,298 @@
+"""`postroad check`: look at settings, data, database, disk, clock, TLS, ports and DNS, and say what to change."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from pathlib import Path
+
+from postroad.app import lock
+from postroad.app.access import reading
+from postroad.app.records import RecordFinding, verify_host, verify_mx, verify_spf
+from postroad.app.roles import listeners
+from postroad.config.problems import ConfigError
+from postroad.config.schema import Settings
+from postroad.config.values import split_address
+from postroad.ports.store import DomainKind, StoreUnavailable
+
+SQLITE_NEEDED = (3, 51, 3)  # older ones can corrupt a WAL file when two connections write or checkpoint at once
+EXPIRY_WARNING = timedelta(days=14)
+FILES_BESIDE_CONNECTIONS = 200  # database, segments, log
+YEAR_OF_BIRTH = 2026
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronized
+
+
+class Grade(Enum):
+    OK = "ok"
+    NOTE = "note"  # worth knowing; nothing has to change
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `change` says what to do about it."""
+
+    grade: Grade
+    area: str
+    text: str
+    change: str = ""
+
+
+async def examine(settings: Settings, *, ask_dns: bool = True) -> list[Finding]:
+    """Look at everything."""
+    findings = [Finding(Grade.OK, "settings", "all understood")]
+    for look in (_services, _data_dir, _disk, _files, _clock, _tls):
+        findings += list(look(settings))
+    findings += [finding async for finding in _database(settings)]
+    findings += list(_ports(settings))
+    if ask_dns:
+        findings += [finding async for finding in _dns(settings)]
+    return findings
+
+
+async def examine_mailboxes(settings: Settings) -> list[Finding]:
+    """Counters and UIDs of every mailbox against their rows."""
+    async with reading(settings) as store:
+        totals = await store.read(lambda tx: tx.ledger.totals())
+    found = [finding for finding in totals.findings if "mailbox" in finding.problem or "account" in finding.problem]
+    if not found:
+        return [Finding(Grade.OK, "mailboxes", "every count and UID agrees with the rows")]
+    change = "please report this; the mail itself is kept"
+    return [Finding(Grade.PROBLEM, "mailboxes", finding.problem, change) for finding in found]
+
+
+def _services(settings: Settings) -> Iterator[Finding]:
+    try:
+        listeners(settings)
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Finding(Grade.PROBLEM, problem.path, problem.text, problem.suggestion)
+
+
+def _data_dir(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir
+    if not folder.exists():
+        yield Finding(Grade.NOTE, "data_dir", f"{folder} does not exist yet; `postroad serve` makes it")
+    elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        yield Finding(Grade.PROBLEM, "data_dir", f"{folder} is not ours to write", f"chown it to user {os.geteuid()}")
+    elif folder.stat().st_mode & 0o007:
+        yield Finding(Grade.PROBLEM, "data_dir", f"{folder} is open to everybody", f"chmod 700 {folder}")
+    else:
+        yield Finding(Grade.OK, "data_dir", f"{folder} is ours")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    folder = _existing(settings.data_dir)
+    free, needed = shutil.disk_usage(folder).free, settings.limits.min_free
+    text = f"{free >> 20} MiB free at {folder}, limits.min_free is {needed >> 20} MiB"
+    if free < needed:
+        change = "free some space, or lower limits.min_free; until then MAIL is answered 452"
+        yield Finding(Grade.PROBLEM, "disk", text, change)
+    elif free < 4 * needed:
+        yield Finding(Grade.NOTE, "disk", text, "more room would be good")
+    else:
+        yield Finding(Grade.OK, "disk", text)
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    allowed, needed = resource.getrlimit(resource.RLIMIT_NOFILE)[1], settings.limits.max_connections
+    if 0 <= allowed < needed + FILES_BESIDE_CONNECTIONS:
+        text = f"{allowed} open files are allowed, limits.max_connections is {needed}"
+        change = "raise the limit (LimitNOFILE= in the systemd unit), or lower limits.max_connections"
+        yield Finding(Grade.PROBLEM, "files", text, change)
+
+
+def _clock(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001 - one of a row of looks
+    if datetime.now(UTC).year < YEAR_OF_BIRTH:
+        text = f"the clock says {datetime.now(UTC):%Y-%m-%d}"
+        yield Finding(Grade.PROBLEM, "clock", text, "set it; expiry, certificates and Date fields depend on it")
+    elif _clock_is_synchronized() is False:
+        yield Finding(Grade.NOTE, "clock", "the kernel says that it is not synchronized", "run an NTP client")
+    else:
+        yield Finding(Grade.OK, "clock", "synchronized")
+
+
+def _clock_is_synchronized() -> bool | None:
+    """What the kernel says; None where it cannot be asked."""
+    import ctypes
+
+    try:
+        answer = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
+    except (OSError, AttributeError):
+        return None
+    return None if answer < 0 else answer != _TIME_ERROR
+
+
+def _tls(settings: Settings) -> Iterator[Finding]:
+    certificate, key = settings.tls.certificate, settings.tls.key
+    if certificate is None or key is None:
+        change = "set tls.certificate and tls.key; `postroad quickstart` makes a self-signed pair"
+        yield Finding(Grade.PROBLEM, "tls", "there is no certificate: no STARTTLS, and so no logins", change)
+        return
+    try:
+        yield from _certificate(settings, certificate, key)
+    except (OSError, ValueError) as error:
+        yield Finding(
+            Grade.PROBLEM, "tls", f"{certificate} and {key} cannot be used: {error}", "see docs/guides/tls.md"
+        )
+
+
+def _certificate(settings: Settings, certificate: Path, key: Path) -> Iterator[Finding]:
+    import ssl
+
+    from cryptography import x509
+
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)  # raises where they are no pair
+    parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
+    names = _names(parsed)
+    if not _covers(names, settings.hostname):
+        text = f"the certificate is for {', '.join(names) or 'no host name'}, not for {settings.hostname}"
+        yield Finding(Grade.PROBLEM, "tls", text, "get one that names `hostname`")
+    left = parsed.not_valid_after_utc - datetime.now(UTC)
+    if left < EXPIRY_WARNING:
+        text = f"the certificate {'ended' if left < timedelta() else 'ends'} on {parsed.not_valid_after_utc:%Y-%m-%d}"
+        yield Finding(Grade.PROBLEM, "tls", text, "renew it, then send SIGHUP")
+    elif parsed.issuer == parsed.subject:
+        text = "the certificate is self-signed: other servers take it, mail programs will ask their user"
+        yield Finding(Grade.NOTE, "tls", text, "get one from an authority such as Let's Encrypt, then send SIGHUP")
+    else:
+        yield Finding(Grade.OK, "tls", f"the certificate is good until {parsed.not_valid_after_utc:%Y-%m-%d}")
+
+
+def _names(parsed: object) -> list[str]:
+    from cryptography import x509
+
+    assert isinstance(parsed, x509.Certificate)
+    try:
+        extension = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
+
+
+def _covers(names: list[str], hostname: str) -> bool:
+    """RFC 6125 §6.4.3: a wildcard stands for one label."""
+    parent = hostname.lower().partition(".")[2]
+    return hostname.lower() in names or f"*.{parent}" in names
+
+
+async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.storage.database == "sqlite":
+        for finding in _sqlite():
+            yield finding
+        return
+    from postroad.app.services import postgres_durability
+
+    try:
+        durability = await postgres_durability(settings)
+    except (OSError, StoreUnavailable) as error:
+        yield Finding(
+            Grade.PROBLEM, "database", f"PostgreSQL: {error}", "is it running, and is storage.database right?"
+        )
+        return
+    for name in ("fsync", "synchronous_commit"):
+        value = durability[name]
+        if value == "off":
+            text = f"PostgreSQL has {name} = off: acknowledged mail can be lost in a power cut"
+            yield Finding(Grade.PROBLEM, "database", text, f"set {name} = on in postgresql.conf and reload it")
+        else:
+            yield Finding(Grade.OK, "database", f"PostgreSQL {name} = {value}")
+
+
+def _sqlite() -> Iterator[Finding]:
+    import apsw
+
+    version = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in version.split(".")[:3]) < SQLITE_NEEDED:
+        change = "install apsw 3.51.3 or later: older ones can corrupt a WAL file"
+        yield Finding(Grade.PROBLEM, "database", f"SQLite {version}", change)
+    else:
+        yield Finding(Grade.OK, "database", f"SQLite {version}")
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    """Whether each address can be bound, or, while a server runs here, whether somebody answers."""
+    try:
+        wanted = [listen for listen in listeners(settings) if not listen.address.endswith(":0")]
+    except ConfigError:
+        return
+    runs = _server_runs(settings)
+    for listen in wanted:
+        if listen.address.startswith("unix:"):
+            continue
+        wrong = "" if runs else _cannot_bind(listen.address)
+        area = f"listener {listen.service}"
+        if wrong:
+            yield Finding(Grade.PROBLEM, area, f"cannot listen on {listen.address}: {wrong}", _port_change(wrong))
+        else:
+            yield Finding(Grade.OK, area, f"{listen.address} {'is ours' if runs else 'is free'}")
+
+
+def _server_runs(settings: Settings) -> bool:
+    if not settings.data_dir.exists():
+        return False
+    try:
+        with lock.held(settings.data_dir):
+            return False
+    except (lock.Locked, OSError):
+        return True
+
+
+def _cannot_bind(address: str) -> str:
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
+def _port_change(wrong: str) -> str:
+    if "ermission" in wrong:
+        program = Path(sys.executable).resolve()
+        return f"run as root, or AmbientCapabilities=CAP_NET_BIND_SERVICE in systemd, or setcap on {program}"
+    return "another program has it; stop that one, or listen elsewhere"
+
+
+async def _dns(settings: Settings) -> AsyncIterator[Finding]:
+    from postroad.adapters.dns import CachingResolver
+
+    try:
+        async with reading(settings) as store:
+            domains = await store.read(lambda tx: tx.domains.list())
+    except (OSError, StoreUnavailable):
+        domains = []
+    resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout)
+    try:
+        async for finding in verify_host(resolver, settings.hostname):
+            yield _from_record(finding)
+        looks: list[Callable[[str], Awaitable[RecordFinding]]] = [
+            lambda name: verify_mx(resolver, name, settings.hostname),
+            lambda name: verify_spf(resolver, name),
+        ]
+        local = [domain.name for domain in domains if domain.kind is not DomainKind.RELAY]
+        for found in await asyncio.gather(*(look(name) for name in local for look in looks)):
+            yield _from_record(found)
+    finally:
+        await resolver.close()
+
+
+def _from_record(finding: RecordFinding) -> Finding:
+    return Finding(Grade.OK if finding.good else Grade.PROBLEM, "dns", finding.text, finding.change)

@@ -1,0 +1,62 @@
+"""The role `janitor`: what [retention] no longer keeps is deleted, in slices.
+
+Slices go in the store's low lane with a breath between them, so that accepting mail never waits for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from postroad.config.schema import Retention
+from postroad.observe import log
+from postroad.ports.clock import Clock
+from postroad.ports.store import Lane, Store, StoreUnavailable, Tx
+
+EVERY = timedelta(hours=1)
+BREATH = 0.05  # seconds between two slices
+FIRST_LOOK = 60.0  # seconds after the start
+
+_log = log.get("janitor")
+
+
+class Janitor:
+    """One for a process with the role. Whoever starts `run` as a task ends it."""
+
+    def __init__(self, store: Store, clock: Clock, retention: Retention) -> None:
+        self._store = store
+        self._clock = clock
+        self._retention = retention
+
+    async def run(self) -> None:
+        """Clean up now and then. Ends when it is cancelled."""
+        await self._clock.sleep(FIRST_LOOK)
+        while True:
+            try:
+                await self.clean()
+            except StoreUnavailable as error:
+                _log.warning("cleaning up waits for the store", error=str(error))
+            await self._clock.sleep(EVERY.total_seconds())
+
+    async def clean(self) -> dict[str, int]:
+        """One round; how much of each was deleted."""
+        now, kept = self._clock.now(), self._retention
+        dialogues, events, refusals = (now - timedelta(days=d) for d in (kept.dialogues, kept.events, kept.refusals))
+        deleted = {
+            "attempts": await self._until_done(lambda tx: tx.retention.attempts(dialogues)),
+            "messages": await self._until_done(lambda tx: tx.retention.messages(events)),
+            "events": await self._until_done(lambda tx: tx.retention.events(events)),
+            "refusals": await self._until_done(lambda tx: tx.retention.refusals(refusals)),
+            "mailboxes": await self._until_done(lambda tx: tx.retention.deleted_mailboxes()),
+        }
+        if any(deleted.values()):
+            _log.info("cleaned up", **deleted)
+        return deleted
+
+    async def _until_done(self, part: Callable[[Tx], int]) -> int:
+        """Slice after slice, until one finds nothing."""
+        total = 0
+        while number := await self._store.write(part, lane=Lane.LOW):
+            total += number
+            await self._clock.sleep(BREATH)
+        return total

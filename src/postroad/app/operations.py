@@ -1,0 +1,114 @@
+"""What may be changed by hand, by name: the same functions for a running server (through its control socket) and for a
+command that holds the lock itself. Arguments and results are plain JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from postroad.app.arguments import Arguments
+from postroad.app.sendmail import sendmail
+from postroad.app.services import Services
+from postroad.ports.ids import DeliveryId, MessageId
+from postroad.ports.store import AccountRecord, AliasRecord, DomainRecord, QueueFilter
+from postroad.queue.actions import NAMES as ACTIONS
+
+BY_HAND = "the command line"
+
+
+Operation = Callable[[Services, Arguments], Awaitable[Any]]
+
+
+async def perform(services: Services, command: str, arguments: Arguments) -> Any:
+    """Run one operation. Raises Refused, StoreUnavailable."""
+    return await OPERATIONS[command](services, arguments)
+
+
+async def _domain_add(services: Services, arguments: Arguments) -> Any:
+    return _domain(
+        await services.administration.add_domain(
+            arguments.text("name"), relay_to=arguments.text("relay_to"), alias_of=arguments.text("alias_of")
+        )
+    )
+
+
+async def _domain_remove(services: Services, arguments: Arguments) -> Any:
+    return _domain(await services.administration.remove_domain(arguments.text("name")))
+
+
+async def _account_add(services: Services, arguments: Arguments) -> Any:
+    return _account(
+        await services.administration.add_account(
+            arguments.text("address"), arguments.text("password"), quota_bytes=arguments.number("quota")
+        )
+    )
+
+
+async def _account_password(services: Services, arguments: Arguments) -> Any:
+    return _account(await services.administration.set_password(arguments.text("address"), arguments.text("password")))
+
+
+async def _account_quota(services: Services, arguments: Arguments) -> Any:
+    return _account(await services.administration.set_quota(arguments.text("address"), arguments.number("quota")))
+
+
+async def _account_remove(services: Services, arguments: Arguments) -> Any:
+    return _account(await services.administration.remove_account(arguments.text("address")))
+
+
+async def _alias_add(services: Services, arguments: Arguments) -> Any:
+    return _alias(await services.administration.add_alias(arguments.text("address"), arguments.texts("targets")))
+
+
+async def _alias_remove(services: Services, arguments: Arguments) -> None:
+    await services.administration.remove_alias(arguments.text("address"))
+
+
+def _queue_action(name: str) -> Operation:
+    """One of `retry`, `hold`, `release`, `cancel` on what fits the given filter; how many recipients it reached."""
+
+    async def act(services: Services, arguments: Arguments) -> int:
+        done = await services.actions.act(name, _filter(arguments), BY_HAND)
+        return done.total
+
+    return act
+
+
+def _filter(arguments: Arguments) -> QueueFilter:
+    age = arguments.number("older_than")
+    return QueueFilter(
+        message=MessageId(arguments.number("message")) if arguments.number("message") else None,
+        delivery=DeliveryId(arguments.number("delivery")) if arguments.number("delivery") else None,
+        domain=arguments.text("domain"),
+        dest=arguments.text("dest"),
+        sender=arguments.text("sender"),
+        older_than=timedelta(seconds=age) if age else None,
+    )
+
+
+def _domain(record: DomainRecord) -> dict[str, Any]:
+    return {"name": record.name, "kind": record.kind.value}
+
+
+def _account(record: AccountRecord) -> dict[str, Any]:
+    return {"address": record.address, "is_admin": record.is_admin}
+
+
+def _alias(record: AliasRecord) -> dict[str, Any]:
+    return {"address": record.address, "targets": list(record.targets)}
+
+
+OPERATIONS: dict[str, Operation] = {
+    "domain.add": _domain_add,
+    "domain.remove": _domain_remove,
+    "account.add": _account_add,
+    "account.password": _account_password,
+    "account.quota": _account_quota,
+    "account.remove": _account_remove,
+    "alias.add": _alias_add,
+    "alias.remove": _alias_remove,
+    **{f"queue.{name}": _queue_action(name) for name in ACTIONS},
+    "sendmail": sendmail,
+}

@@ -1,0 +1,130 @@
+"""What a node has beneath its listeners: store, blobs, ids, accounts, queue actions; for a server and for a command.
+
+`open_rows` is for reading beside a running server; `open_services` for whoever holds the lock on `data_dir`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from postroad.accounts.administration import Administration
+from postroad.accounts.credentials import Credentials
+from postroad.adapters.blobs.segments import SegmentBlobs
+from postroad.adapters.clock import SystemClock
+from postroad.adapters.ids import MAX_NODE, NodeIds
+from postroad.adapters.random import SystemRandomness
+from postroad.adapters.signals.local import LocalSignals
+from postroad.adapters.sql.database import DATABASE_FILE, Database, open_database
+from postroad.adapters.workers import ThreadWorkers
+from postroad.config.schema import Settings
+from postroad.ports.clock import Clock
+from postroad.ports.ids import IdSource
+from postroad.ports.random import Random
+from postroad.ports.signals import Signals
+from postroad.ports.store import Refused, StoreUnavailable
+from postroad.ports.workers import Workers
+from postroad.queue.actions import Actions
+
+if TYPE_CHECKING:
+    from postroad.intake.pipeline import Intake
+
+
+@dataclass(slots=True)
+class Services:
+    """What changes are made with. `intake` is there where a server runs."""
+
+    settings: Settings
+    store: Database
+    blobs: SegmentBlobs
+    clock: Clock
+    ids: IdSource
+    random: Random
+    workers: Workers
+    signals: Signals
+    credentials: Credentials
+    administration: Administration
+    actions: Actions
+    intake: Intake | None = None
+
+
+async def open_rows(settings: Settings) -> Database:
+    """Open for reading. Raises Refused when there is nothing to read, StoreUnavailable."""
+    if settings.storage.database == "sqlite" and not (settings.data_dir / DATABASE_FILE).exists():
+        raise Refused(f"there is no database in {settings.data_dir} yet; `postroad domain add NAME` begins one")
+    store = open_database(settings.storage, settings.data_dir, SystemClock(), settings.limits, read_only=True)
+    try:
+        await store.start()
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open for writing, migrating the schema where needed. The caller holds the lock. Raises StoreUnavailable."""
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = open_database(settings.storage, settings.data_dir, clock, settings.limits)
+        stack.push_async_callback(store.close)
+        await store.start()
+        number = await _node_number(store, settings, clock)
+        store.blobs.node = number
+        workers = ThreadWorkers()
+        stack.callback(workers.close)
+        yield _assemble(settings, store, clock=clock, ids=NodeIds(number), workers=workers)
+
+
+def node_name(settings: Settings) -> str:
+    return settings.node or settings.hostname
+
+
+async def _node_number(store: Database, settings: Settings, clock: Clock) -> int:
+    """The number that stands in this node's ids; no two names share one."""
+    name = node_name(settings)
+    number = await store.write(lambda tx: tx.nodes.number(name, now=clock.now()))
+    if number > MAX_NODE:
+        raise StoreUnavailable(f"more than {MAX_NODE} nodes have been here; give this one an old one's name (`node`)")
+    return number
+
+
+def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSource, workers: Workers) -> Services:
+    random, signals = SystemRandomness(), LocalSignals()
+    at_once = settings.limits.passwords_at_once
+    credentials = Credentials(store, workers, clock, random, signals, at_once=at_once)
+    return Services(
+        settings,
+        store,
+        store.blobs,
+        clock,
+        ids,
+        random,
+        workers,
+        signals,
+        credentials,
+        Administration(store, credentials, clock, ids, signals),
+        Actions(store, clock=clock, ids=ids, signals=signals),
+    )
+
+
+async def postgres_durability(settings: Settings) -> dict[str, str]:
+    """The settings of PostgreSQL that decide whether a commit survives a power cut. Raises OSError."""
+    import asyncio
+
+    import psycopg
+
+    def ask() -> dict[str, str]:
+        with psycopg.connect(settings.storage.database, connect_timeout=10) as connection:
+            found = {}
+            for name in ("fsync", "synchronous_commit"):
+                row = connection.execute(f"SHOW {name}").fetchone()
+                found[name] = str(row[0]) if row else ""
+            return found
+
+    try:
+        return await asyncio.to_thread(ask)
+    except psycopg.Error as error:
+        raise OSError(str(error).strip()) from error

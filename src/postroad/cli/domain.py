@@ -1,0 +1,141 @@
+"""`postroad domain`: the domains that this server takes mail for."""
+
+from __future__ import annotations
+
+import click
+
+from postroad.cli.context import Context, json_option, pass_context
+from postroad.cli.failures import Problem
+from postroad.cli.output import print_facts, print_json, print_table, when
+from postroad.ports.store import DomainKind, DomainRecord, Refused
+
+
+@click.group()
+def domain() -> None:
+    """Domains that this server takes mail for.
+
+    \b
+    postroad domain add example.com                               mailboxes live here
+    postroad domain add old.example --alias-of example.com        another name of it
+    postroad domain add branch.example --relay-to 10.0.0.5:2525   taken and passed on
+    """
+
+
+@domain.command()
+@click.argument("name")
+@click.option("--relay-to", metavar="HOST[:PORT]", default="", help="Pass all its mail on to this host.")
+@click.option("--alias-of", metavar="DOMAIN", default="", help="Every address is the same address at DOMAIN.")
+@pass_context
+def add(context: Context, name: str, relay_to: str, alias_of: str) -> None:
+    """Add a domain; postmaster@ and abuse@ go to the administrator.
+
+    \b
+    postroad domain add example.com
+    """
+    if relay_to and alias_of:
+        raise click.UsageError("--relay-to and --alias-of cannot both be meant")
+    made = context.change("domain.add", name=name, relay_to=relay_to, alias_of=alias_of)
+    click.echo(f"Added {made['name']} ({_KINDS[DomainKind(made['kind'])]}).")
+    if made["kind"] == DomainKind.LOCAL:
+        click.echo(f"Next: postroad account add someone@{made['name']}; postroad domain records {made['name']}")
+
+
+@domain.command(name="list")
+@json_option
+@pass_context
+def list_(context: Context, as_json: bool) -> None:
+    """All domains."""
+    records = context.read(lambda tx: tx.domains.list())
+    if as_json:
+        print_json(records)
+        return
+    rows = [(record.name, _KINDS[record.kind], _leads_to(record), when(record.created)) for record in records]
+    print_table(("DOMAIN", "KIND", "LEADS TO", "ADDED"), rows, empty="No domains yet: postroad domain add example.com")
+
+
+@domain.command()
+@click.argument("name")
+@json_option
+@pass_context
+def show(context: Context, name: str, as_json: bool) -> None:
+    """One domain with its accounts and aliases."""
+    record = _get(context, name)
+    accounts = context.read(lambda tx: tx.accounts.list(record.name))
+    aliases = context.read(lambda tx: tx.aliases.list(record.name))
+    if as_json:
+        print_json({"domain": record, "accounts": [a.address for a in accounts], "aliases": aliases})
+        return
+    print_facts(
+        [
+            ("domain", record.name),
+            ("kind", _KINDS[record.kind]),
+            ("leads to", _leads_to(record)),
+            ("added", when(record.created)),
+            ("accounts", ", ".join(account.address for account in accounts)),
+            *((f"alias {alias.address}", ", ".join(alias.targets)) for alias in aliases),
+        ]
+    )
+
+
+@domain.command()
+@click.argument("name")
+@pass_context
+def remove(context: Context, name: str) -> None:
+    """Remove a domain that has no accounts any more."""
+    made = context.change("domain.remove", name=name)
+    click.echo(f"Removed {made['name']}.")
+
+
+@domain.command()
+@click.argument("name")
+@json_option
+@pass_context
+def records(context: Context, name: str, as_json: bool) -> None:
+    """The DNS records that a domain wants."""
+    from postroad.app.records import records_wanted
+
+    wanted = records_wanted(_get(context, name).name, context.settings.hostname)
+    if as_json:
+        print_json(wanted)
+        return
+    for record in wanted:
+        click.echo(f"{record.name}.\tIN\t{record.kind}\t{record.value}\t; {record.why}")
+
+
+@domain.command()
+@click.argument("name")
+@json_option
+@pass_context
+def verify(context: Context, name: str, as_json: bool) -> None:
+    """Compare the DNS records that a domain wants with what DNS has; exit 1 when some differ."""
+    from postroad.app.records import verify_records
+
+    findings = context.run(verify_records(context.settings, _get(context, name).name))
+    if as_json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            click.echo(f"{'ok     ' if finding.good else 'PROBLEM'}  {finding.text}")
+            if finding.change:
+                click.echo(f"         {finding.change}")
+    if not all(finding.good for finding in findings):
+        raise Problem("DNS does not have what this domain wants; change it as said above")
+
+
+_KINDS = {DomainKind.LOCAL: "mailboxes", DomainKind.RELAY: "relay", DomainKind.ALIAS: "alias"}
+
+
+def _leads_to(record: DomainRecord) -> str:
+    if record.kind is DomainKind.RELAY:
+        return f"{record.relay_host}:{record.relay_port}"
+    return record.target
+
+
+def _get(context: Context, name: str) -> DomainRecord:
+    from postroad.accounts.names import read_domain
+
+    ascii_name = read_domain(name)
+    record = context.read(lambda tx: tx.domains.get(ascii_name))
+    if record is None:
+        raise Refused(f"there is no domain {ascii_name}; `postroad domain list` shows those there are")
+    return record

@@ -1,0 +1,187 @@
+"""One message's life in plain words: received, where each recipient led, each attempt, how each ended. Pure.
+
+The command line prints it; whoever shows a message elsewhere tells the same story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from postroad.events.model import EventKind
+from postroad.mail.status import Status
+from postroad.ports.ids import DeliveryId
+from postroad.ports.store import Attempt, Delivery, DeliveryState, Event, Message, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One step. `good` is None where it is neither good nor bad news."""
+
+    at: datetime
+    text: str
+    good: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything that is known of one message."""
+
+    message: Message
+    deliveries: tuple[Delivery, ...]
+    events: tuple[Event, ...]
+    attempts: tuple[tuple[Attempt, Mapping[DeliveryId, Status]], ...]
+
+    @property
+    def is_finished(self) -> bool:
+        """Every recipient is in a final state."""
+        return all(delivery.state.is_final for delivery in self.deliveries)
+
+    def lines(self) -> list[Line]:
+        """The steps in order of time."""
+        steps = [*self._attempt_lines(), *(line for event in self.events if (line := self._event_line(event)))]
+        return sorted(steps, key=lambda line: line.at)
+
+    def verdicts(self) -> list[tuple[str, bool | None]]:
+        """Where each recipient stands now, in words, and whether that is good news."""
+        return [
+            (f"{delivery.forward_path}: {_standing(delivery)}", _GOOD[delivery.state]) for delivery in self.deliveries
+        ]
+
+    def _attempt_lines(self) -> Iterator[Line]:
+        for attempt, statuses in self.attempts:
+            names = ", ".join(self._recipient(delivery) for delivery in statuses) or "its recipients"
+            place = f"{attempt.host} ({attempt.address})" if attempt.address else attempt.host
+            yield Line(attempt.started, f"{names}: trying {place}{_secured(attempt)}")
+
+    def _event_line(self, event: Event) -> Line | None:
+        words = _WORDS.get(event.kind)
+        if words is None:
+            return None
+        text, good = words(_Detail(event.detail))
+        return Line(event.at, f"{self._recipient(event.delivery)}: {text}" if event.delivery else text, good)
+
+    def _recipient(self, delivery: DeliveryId | None) -> str:
+        for known in self.deliveries:
+            if known.id == delivery:
+                return known.forward_path
+        return "a recipient"
+
+
+def read_story(tx: Tx, message: Message) -> Story:
+    """All rows of one message."""
+    return Story(
+        message,
+        tuple(tx.deliveries.of_message(message.id)),
+        tuple(tx.events.of_message(message.id)),
+        tuple(tx.messages.attempts(message.id)),
+    )
+
+
+class _Detail:
+    """An event's detail as words; a missing key is an empty text."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        value = self._values.get(name)
+        return "" if value is None else str(value)
+
+    def after(self, words: str, name: str) -> str:
+        """`words` and the value, or nothing when there is none."""
+        return f"{words}{self[name]}" if self[name] else ""
+
+
+_Telling = tuple[str, bool | None]
+
+
+def _received(detail: _Detail) -> _Telling:
+    helo = f" ({detail['helo']})" if detail["helo"] else ""
+    source = f" from {detail['client']}{helo}" if detail["client"] else ""
+    return f"received{source}{detail.after(' by ', 'protocol')}{detail.after(', octets: ', 'size')}", None
+
+
+def _queued(detail: _Detail) -> _Telling:
+    way = f", {detail['via']} for {detail['orig']}" if detail["via"] else detail.after(", sent to ", "orig")
+    return f"queued for {_next_hop(detail['dest'])}{way}", None
+
+
+def _deferred(detail: _Detail) -> _Telling:
+    again = detail.after("; next try ", "next")
+    return f"deferred{detail.after(' by ', 'host')}{_reply(detail)}{again}", False
+
+
+def _delivered(detail: _Detail) -> _Telling:
+    if detail["mailbox"]:
+        return f"delivered into the mailbox{detail.after(' ', 'mailbox')}", True
+    return f"delivered{detail.after(' to ', 'host')}{_reply(detail)}", True
+
+
+def _bounced(detail: _Detail) -> _Telling:
+    return f"failed for good{detail.after(' at ', 'host')}{_reply(detail)}{detail.after('; ', 'cause')}", False
+
+
+def _expired(detail: _Detail) -> _Telling:
+    return f"given up: its time has run out{_reply(detail)}", False
+
+
+def _reported(detail: _Detail) -> _Telling:
+    return f"the failure was reported{detail.after(' to ', 'to')}{detail.after(', as message ', 'report')}", None
+
+
+def _reply(detail: _Detail) -> str:
+    return detail.after(": ", "reply")
+
+
+_WORDS: dict[str, Callable[[_Detail], _Telling]] = {
+    EventKind.RECEIVED: _received,
+    EventKind.QUEUED: _queued,
+    EventKind.DEFERRED: _deferred,
+    EventKind.DELIVERED: _delivered,
+    EventKind.BOUNCED: _bounced,
+    EventKind.EXPIRED: _expired,
+    EventKind.CANCELLED: lambda detail: (f"cancelled{detail.after(' by ', 'by')}", False),
+    EventKind.HELD: lambda detail: (f"held{detail.after(': ', 'why')}", None),
+    EventKind.RELEASED: lambda detail: (f"released{detail.after(' by ', 'by')}", None),
+    EventKind.RETRY_ASKED: lambda detail: (f"a try at once was asked for{detail.after(' by ', 'by')}", None),
+    EventKind.REPORT_SENT: _reported,
+    EventKind.REPORT_WITHHELD: lambda detail: (f"no report of the failure was sent{detail.after(': ', 'why')}", None),
+    EventKind.REPEAT: lambda _: ("the client sent it again, having missed our answer; it was not taken twice", None),
+}
+
+
+def _secured(attempt: Attempt) -> str:
+    return f", {attempt.tls}" if attempt.tls else ""
+
+
+def _next_hop(dest: str) -> str:
+    """`mx:remote.test` in words."""
+    kind, _, name = dest.partition(":")
+    if kind == "mx":
+        return f"the mail hosts of {name}"
+    return f"the host {name}" if kind == "host" else "a mailbox here"
+
+
+def _standing(delivery: Delivery) -> str:
+    status = f": {delivery.last_status}" if delivery.last_status and not delivery.last_status.is_success else ""
+    return {
+        DeliveryState.QUEUED: f"waiting, tried {delivery.tries} time{'s' if delivery.tries != 1 else ''}{status}",
+        DeliveryState.HELD: f"held{': ' + delivery.held_for if delivery.held_for else ''}",
+        DeliveryState.DELIVERED: "delivered",
+        DeliveryState.BOUNCED: f"failed for good{status}",
+        DeliveryState.EXPIRED: f"given up{status}",
+        DeliveryState.CANCELLED: "cancelled",
+    }[delivery.state]
+
+
+_GOOD = {
+    DeliveryState.QUEUED: None,
+    DeliveryState.HELD: None,
+    DeliveryState.DELIVERED: True,
+    DeliveryState.BOUNCED: False,
+    DeliveryState.EXPIRED: False,
+    DeliveryState.CANCELLED: False,
+}
