@@ -138,8 +138,6 @@ class Conversation:
         self._connected.abort()
 
     def disconnected(self, error: Exception | None) -> None:
-        if self._handshaking:
-            self.tls_failed = str(error or "") or "the server closed the connection"
         self._lose(str(error) if error else EndReason.CLOSED.value)
 
     # -- Carrier -----------------------------------------------------------------------------------------------
@@ -199,6 +197,7 @@ class Conversation:
     def _secure(self) -> None:
         """STARTTLS where it is offered (opportunistic, RFC 7435), unless TLS is there or was tried in vain."""
         if not self._tls and self.machine.capabilities.starttls:
+            self._handshaking = True
             self.machine.start_tls()
         else:
             self._tls = self._tls or "no TLS: not offered"
@@ -206,9 +205,9 @@ class Conversation:
 
     def _starttls(self, reply: RemoteReply) -> None:
         if reply.code == 220:
-            self._handshaking = True
             self._connected.start_tls(self.target.tls)
         else:
+            self._handshaking = False
             self._tls = f"no TLS: STARTTLS was answered {reply.text[:100]}"
             self._authenticate()
 
@@ -325,7 +324,7 @@ class Conversation:
     def _data(self, reply: RemoteReply) -> None:
         transaction = self._transactions[0]
         if reply.code != 354:
-            transaction.answer(reply, Command.DATA)
+            transaction.answer(reply, Command.DATA, self._craft.clock.monotonic())
             self._without_body()
         elif transaction.request.content is not None:
             self.machine.body_chunk(transaction.request.content)
@@ -353,8 +352,7 @@ class Conversation:
 
     def _body(self, reply: RemoteReply) -> None:
         transaction = self._transactions.popleft()
-        sent = transaction.answer(reply, Command.BODY)
-        self._quick = self._craft.clock.monotonic() - sent < QUICK
+        self._quick = transaction.answer(reply, Command.BODY, self._craft.clock.monotonic()) < QUICK
         self._report(transaction)
         self._go_on()
 
@@ -414,13 +412,14 @@ class Conversation:
         self._tell_gone()
 
     def _ended(self, event: ConversationEnded) -> None:
-        text = event.text if event.awaiting is None else f"{event.text} (awaiting the reply to {event.awaiting.value})"
-        self._lose(text)
+        self._lose(event.text)
         self._connected.close()
 
     def _lose(self, text: str) -> None:
         """No more will come: settle what is under way, once."""
         self._over = True
+        if self._handshaking:
+            self.tls_failed = text
         if self._stream is not None:
             self._stream.cancel()
         if not self.opened.done():

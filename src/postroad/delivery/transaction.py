@@ -51,7 +51,8 @@ class Transaction:
         self._host = host
         self._started = now
         self._begun = clock
-        self._mail_took = self._rcpt_took = self._dot = 0.0
+        self._mail_took = self._rcpt_took = 0.0
+        self._dot: float | None = None  # when the final dot went out
         self._index = 0  # the recipient whose reply comes next
         self._accepted = 0
         self._verdicts: list[Status | None] = [None] * len(request.deliveries)
@@ -59,7 +60,7 @@ class Transaction:
 
     @property
     def dot_is_out(self) -> bool:
-        return self._dot > 0.0
+        return self._dot is not None
 
     def dot_sent(self, clock: float) -> None:
         self._dot = clock
@@ -88,11 +89,12 @@ class Transaction:
                 self._again.append(index)  # some were taken: the rest goes in a transaction of its own, at once
         self._verdicts[index] = status
 
-    def answer(self, reply: RemoteReply, command: Command) -> float:
-        """The reply to DATA or to the final dot: it holds for all recipients that were accepted."""
+    def answer(self, reply: RemoteReply, command: Command, clock: float) -> float:
+        """The reply to DATA or to the final dot: it holds for all recipients that were accepted. Returns how long the
+        server took since the dot."""
         self.heard = True
         self.settle(to_status(reply, self._host, command))
-        return self._dot
+        return clock - self._dot if self._dot is not None else 0.0
 
     def lost(self, text: str) -> None:
         """The connection went. Recipients that have their answer keep it."""

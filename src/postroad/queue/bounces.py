@@ -21,7 +21,8 @@ from postroad.ports.ids import IdSource, MessageId, id_text, parse_id
 from postroad.ports.random import Random
 from postroad.ports.store import Delivery, Event, Message
 
-RETRY_SECONDS = 5.0  # while the store takes nothing, a report waits, and with it the final state that it tells of
+RETRY_SECONDS = 5.0  # while it cannot be taken in, a report waits, and with it the final state that it tells of
+MAX_TRIES = 24
 
 _log = log.get("bounces")
 
@@ -77,7 +78,9 @@ class Bounces:
             return [self._recorder.report_withheld(failure.delivery, now, why) for failure in failures]
         content = await self._compose(message, failures, now)
         answer = await self._submit("", [message.reverse_path], content, bounce_of=message.id)
-        while answer.is_temporary:
+        for _ in range(MAX_TRIES - 1):
+            if not answer.is_temporary:
+                break
             _log.warning("a report waits", message=message.id, reply=str(answer), cause=answer.cause)
             await self._clock.sleep(RETRY_SECONDS)
             answer = await self._submit("", [message.reverse_path], content, bounce_of=message.id)
@@ -123,7 +126,7 @@ def _recipient(failure: Failure, now: datetime) -> RecipientReport:
         delivery.forward_path,
         Action.FAILED,
         failure.status,
-        original_recipient=delivery.orig,
+        original_recipient=delivery.orig.partition(", ")[0],  # merged ones: the first
         last_attempt=now,
         expired=failure.expired,
     )

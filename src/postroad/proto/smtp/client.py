@@ -399,6 +399,8 @@ class SmtpClient:
         awaiting = self._outstanding[0].command if self._outstanding else Command.DATA if self._body_record else None
         if reason is EndReason.CLOSED and awaiting is Command.QUIT:
             reason = EndReason.QUIT
+        if awaiting is not None and reason is not EndReason.CLOSING:
+            text = f"{text} (awaiting the reply to {awaiting.value})"
         (self._outstanding[0].record if self._outstanding else self.record).append(b"* " + text[:500].encode())
         self._ended = True
         self._waiting.clear()
