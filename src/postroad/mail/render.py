@@ -91,15 +91,18 @@ def text_nstring(value: bytes | None) -> bytes:
     return quote(encoded_words(value))
 
 
-def encoded_words(value: bytes) -> bytes:
-    """UTF-8 as encoded words of at most 75 octets, cut between characters; anything else as it is."""
+def encoded_words(value: bytes, size: int = 45) -> bytes:
+    """UTF-8 as encoded words of at most 75 octets, cut between characters; anything else as it is.
+
+    RFC 2047 §2: `size` octets of text, 45 or fewer, are 60 of base64 with 12 around them.
+    """
     try:
         text = value.decode()
     except UnicodeDecodeError:
         return value
     words, chunk = [], b""
     for character in map(str.encode, text):
-        if len(chunk) + len(character) > 45:  # RFC 2047 §2: 45 octets are 60 of base64, and 12 around them
+        if len(chunk) + len(character) > size:
             words.append(chunk)
             chunk = b""
         chunk += character
