@@ -30,6 +30,7 @@ from postroad.ports.store import (
     Message,
     Outcomes,
     Store,
+    StoreUnavailable,
     Wish,
 )
 from postroad.queue.bounces import Bounces, Failure
@@ -229,7 +230,11 @@ class Results:
         self._put(outcomes)
 
     def _put(self, outcomes: Outcomes) -> None:
-        written = asyncio.ensure_future(self._store.outcomes(outcomes))  # a future stays itself: no task
+        try:
+            written = asyncio.ensure_future(self._store.outcomes(outcomes))  # a future stays itself: no task
+        except StoreUnavailable as error:
+            self._not_written(outcomes, error)
+            return
         written.add_done_callback(partial(self._written, outcomes))
 
     def _written(self, outcomes: Outcomes, written: asyncio.Future[int]) -> None:
