@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,11 +22,11 @@ from postroad.ports.store import AccountRecord
 from postroad.proto.imap.server import ImapProfile, ImapServer
 from postroad.sessions.idle import IdlePoll
 from postroad.sessions.imap import ImapServices, ImapSession
+from postroad.testing.dialogue import DialogueError
+from postroad.testing.imap import ADDRESS, PASSWORD
 from postroad.testing.network import MemoryNetwork, Talker
 
 IMAP = Endpoint("192.0.2.2", 143)
-ADDRESS = "alice@example.test"
-PASSWORD = "wonderland"  # noqa: S105 - of a test's account
 PROFILE = ImapProfile("mail.example.test", plaintext_login=True)
 
 
@@ -155,3 +156,34 @@ class ImapClient:
         lines = await self.command(command)
         assert lines[-1].startswith("OK"), lines
         return lines[:-1]
+
+
+class FrontPeer:
+    """The whole front end over the in-memory network, as `testing.dialogue.play` needs its server."""
+
+    def __init__(self, talker: Talker, network: MemoryNetwork) -> None:
+        self._talker = talker
+        self._network = network
+
+    async def send(self, data: bytes) -> None:
+        self._talker.say(data)
+
+    async def line(self) -> str | None:
+        try:
+            async with asyncio.timeout(10):
+                line = await self._talker.until(b"\r\n")
+        except EOFError:
+            return None
+        return line.removesuffix(b"\r\n").decode("utf-8", "backslashreplace")
+
+    async def closed(self) -> bool:
+        async with asyncio.timeout(10):
+            return await self._talker.rest() == b""
+
+    async def directive(self, name: str) -> None:
+        if name != "eof":
+            raise DialogueError(f"the front end cannot be given `! {name}` here")
+        self._talker.transport.write_eof()
+
+    def unread(self) -> bytes:
+        return b""  # more may be on its way; the next expectation will meet it

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 
-_SHIFTED = re.compile(r"&([^-]*)-")
+_SHIFTED = re.compile(r"&([^-]*)(-?)")
 _RUN = re.compile(r"[^\x20-\x7e]+")
 
 
@@ -39,6 +39,8 @@ def _base64(run: str) -> str:
 
 def _unshift(match: re.Match[str]) -> str:
     shifted = match[1]
+    if not match[2]:
+        raise ValueError("a shift without its end")
     if not shifted:
         return "&"
     if "/" in shifted or "=" in shifted:
