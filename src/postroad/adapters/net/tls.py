@@ -23,7 +23,6 @@ SERVER_CIPHERS = (
 OPPORTUNISTIC_CIPHERS = b"ALL:@SECLEVEL=0"  # also what takes no certificate, and TLS 1.0: still no reader on the way
 SLICE = 4096  # a memory BIO never shrinks, so no more than this is ever put in: an idle connection stays small
 RECORD = 16384
-APPLICATION_DATA = 23
 LOST = -1  # the record boundary was not seen; every read then looks for more
 
 
@@ -51,7 +50,7 @@ class TlsFilter:
         try:
             if self.info is None:
                 return self._handshake(data)
-            if self._owed == 0 and len(data) <= SLICE and _is_one_record(data):
+            if self._owed == 0 and len(data) <= SLICE and int.from_bytes(data[3:5]) == len(data) - 5:
                 return self._read_one(data)
             return self._read_many(data)
         except SSL.Error as error:
@@ -104,9 +103,13 @@ class TlsFilter:
     def _read_one(self, data: bytes) -> bytes:
         """The usual case: nothing is left over and nothing is begun, so one read takes all there is."""
         self._connection.bio_write(data)
-        with suppress(SSL.WantReadError):  # a session ticket or a key update
+        try:
             return self._connection.recv(len(data))
-        return b""
+        except SSL.WantReadError:  # a session ticket or a key update
+            return b""
+        except SSL.ZeroReturnError:
+            self.eof = True
+            return b""
 
     def _read_many(self, data: bytes) -> bytes:
         plain: list[bytes] = []
@@ -215,10 +218,6 @@ def _context(method: int, oldest: int, ciphers: bytes) -> SSL.Context:
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)  # sessions are resumed by tickets: nothing is kept here
     context.set_verify(SSL.VERIFY_NONE)
     return context
-
-
-def _is_one_record(data: bytes) -> bool:
-    return len(data) > 5 and data[0] == APPLICATION_DATA and int.from_bytes(data[3:5]) == len(data) - 5
 
 
 def _words(error: SSL.Error) -> str:

@@ -154,12 +154,25 @@ def test_records_cut_anywhere_come_out_the_same():
         assert server.receive(client.send(message)) == message
 
 
-def test_close_notify_is_the_end():
+@pytest.mark.parametrize("last", [b"", b"last"])
+def test_close_notify_is_the_end(last):
     server = server_tls("mx.test").filter()
     client = ClientContexts().filter(ClientTls("mx.test"))
     pair(server, client)
-    assert server.receive(client.send(b"last") + client.close()) == b"last"
+    said = client.send(last) if last else b""
+    assert server.receive(said + client.close()) == last
     assert server.eof
+
+
+def test_a_broken_record_is_a_failure():
+    server = server_tls("mx.test").filter()
+    client = ClientContexts().filter(ClientTls("mx.test"))
+    pair(server, client)
+    record = bytearray(client.send(b"text"))
+    record[-1] ^= 1
+    with pytest.raises(TlsFailed):
+        server.receive(bytes(record))
+    assert server.data_to_send()  # the alert
 
 
 class StandardPeer:
