@@ -91,7 +91,7 @@ CREATE TABLE mailbox_message (
   message ${int}, PRIMARY KEY (mailbox, uid)
 )${clustered};
 CREATE INDEX mailbox_message_modseq ON mailbox_message (mailbox, modseq);
-CREATE UNIQUE INDEX mailbox_message_once ON mailbox_message (mailbox, message) WHERE message IS NOT NULL;
+CREATE UNIQUE INDEX mailbox_message_once ON mailbox_message (message, mailbox) WHERE message IS NOT NULL;
 CREATE INDEX mailbox_message_blob ON mailbox_message (blob);
 
 CREATE TABLE vanished (
