@@ -34,6 +34,8 @@ from postroad.routing.routes import Transport
 
 QUICK = 0.25  # seconds: a server slower than this after the final dot gets no message chained behind another
 
+_EIGHT_BIT, _DOT_LINES = int(BodyFlag.EIGHT_BIT), int(BodyFlag.DOT_LINES)  # an IntFlag's own & is ten times slower
+
 _log = log.get("delivery")
 
 
@@ -285,14 +287,12 @@ class Conversation:
         if self._dirty:
             self._dirty = False
             machine.reset()
-        flags = message.flags
-        machine.mail(
-            message.reverse_path, size=message.size, eight_bit=bool(flags & BodyFlag.EIGHT_BIT), utf8=needs_utf8
-        )
+        flags = int(message.flags)
+        machine.mail(message.reverse_path, size=message.size, eight_bit=flags & _EIGHT_BIT != 0, utf8=needs_utf8)
         self._transactions.append(Transaction(request, self.target.host, machine.record, now, clock))
         for delivery in request.deliveries:
             machine.rcpt(delivery.forward_path)
-        machine.start_body(stuff=bool(flags & BodyFlag.DOT_LINES))
+        machine.start_body(stuff=flags & _DOT_LINES != 0)
 
     def _unfit(self, request: AttemptRequest, needs_utf8: bool) -> Status | None:
         """Why this server cannot take this message, known before a word is said."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from math import inf
 from typing import Any
 
@@ -21,8 +21,8 @@ from postroad.proto.smtp.incoming import BadReply, RemoteReply, ReplyReader
 from postroad.proto.wire import Interruption, ProtocolMisuse, Signal
 
 
-class Command(Enum):
-    """What a reply answers."""
+class Command(StrEnum):
+    """What a reply answers. (Strings, because their hash costs nothing and tables are asked for each reply.)"""
 
     GREETING = "connection"  # the 220 that nobody asked for
     EHLO = "EHLO"

@@ -5,11 +5,18 @@ Kept apart from `reply.py`, which is what we say: a remote's words are kept as t
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from postroad.mail.status import EnhancedCode
 
 MAX_LINE = 4096  # octets; RFC 5321 §4.5.3.1.5 says 512, real servers put long URLs there
 MAX_LINES = 128  # of one reply
 MAX_BUFFER = 64 * 1024  # octets of replies that nobody asked for yet
+
+
+@lru_cache(maxsize=256)
+def _parse(word: bytes) -> EnhancedCode | None:
+    return EnhancedCode.parse(word.decode("ascii", "replace"))
 
 
 class BadReply(ValueError):  # noqa: N818
@@ -41,7 +48,7 @@ class RemoteReply:
         """The enhanced status code of the first line (RFC 2034), where it fits the reply code."""
         if isinstance(self._enhanced, bool):
             word = self.raw[4:24].split(b"\n", 1)[0].split(b" ", 1)[0]
-            found = EnhancedCode.parse(word.decode("ascii", "replace"))
+            found = _parse(word)
             self._enhanced = found if found is not None and found.klass == self.code // 100 else None
         return self._enhanced
 
