@@ -234,12 +234,13 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     for listen in wanted:
         if listen.address.startswith("unix:"):
             continue
-        wrong = "" if runs else _cannot_bind(listen.address)
-        area = f"listener {listen.service}"
-        if wrong:
-            yield Finding(Grade.PROBLEM, area, f"cannot listen on {listen.address}: {wrong}", _port_change(wrong))
+        area, address = f"listener {listen.service}", listen.address
+        if runs and not _answers(address):
+            yield Finding(Grade.PROBLEM, area, f"nobody answers at {address}", "restart the server: was this changed?")
+        elif not runs and (wrong := _cannot_bind(address)):
+            yield Finding(Grade.PROBLEM, area, f"cannot listen on {address}: {wrong}", _port_change(wrong))
         else:
-            yield Finding(Grade.OK, area, f"{listen.address} {'is ours' if runs else 'is free'}")
+            yield Finding(Grade.OK, area, f"{address} {'answers' if runs else 'is free'}")
 
 
 def _server_runs(settings: Settings) -> bool:
@@ -262,6 +263,16 @@ def _cannot_bind(address: str) -> str:
         except OSError as error:
             return error.strerror or str(error)
     return ""
+
+
+def _answers(address: str) -> bool:
+    host, port = split_address(address)
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - what was bound, not a bind
+    try:
+        socket.create_connection((reachable, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 def _port_change(wrong: str) -> str:

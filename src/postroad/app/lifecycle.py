@@ -9,8 +9,8 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,40 +26,52 @@ GC_THRESHOLDS = (50_000, 50, 50)  # after the start most objects live for ever: 
 GOOD, FAILED = 0, 1
 
 _log = log.get("node")
-Announce = Callable[[Node], None]
 
 
-def serve(settings: Settings, config: Path | None, announce: Announce | None = None) -> int:
-    """Run until SIGTERM or SIGINT; the exit code. `announce` is called once the node is ready."""
-    _raise_file_limit()
-    log.start(format=settings.log.format, level=settings.log.level)
-    _route_logging()
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(settings, config, announce or say_ready))
-    finally:
-        log.stop()
-
-
-def say_ready(node: Node) -> None:
+async def say_ready(node: Node) -> None:
     """`listening SERVICE ADDRESS:PORT` for each listener, then `ready`."""
     for service, endpoint in node.all_endpoints():
         log.say(f"listening {service} {endpoint}")
     log.say("ready")
 
 
-async def _serve(settings: Settings, config: Path | None, announce: Announce) -> int:
+def serve(
+    settings: Settings,
+    config: Path | None,
+    *,
+    announce: Callable[[Node], Awaitable[None]] = say_ready,
+    beside: AbstractAsyncContextManager[object] | None = None,
+    log_fd: int | None = None,
+) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. `announce` is called once the node is ready; `beside` runs around
+    the node, in the same loop; the log goes to `log_fd`, or to standard output."""
+    _raise_file_limit()
+    log.start(format=settings.log.format, level=settings.log.level, fd=log_fd)
+    _route_logging()
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(settings, config, announce, beside or contextlib.nullcontext()))
+    finally:
+        log.stop()
+
+
+async def _serve(
+    settings: Settings,
+    config: Path | None,
+    announce: Callable[[Node], Awaitable[None]],
+    beside: AbstractAsyncContextManager[object],
+) -> int:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log_loop_error)
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
-    async with running(settings, lost=end.set) as node:
+    async with beside, running(settings, lost=end.set) as node:
         loop.add_signal_handler(signal.SIGHUP, _reload, node, config)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        announce(node)
+        await announce(node)
         await end.wait()
         _log.info("stopping")
     _log.info("stopped")

@@ -16,7 +16,9 @@ from postroad.ports.ids import MessageId, id_text, parse_id
 from postroad.ports.store import Delivery, DeliveryState, Message, MessageFilter, Refusal, Refused, Store, Tx
 from postroad.reports.story import Line, Story, read_story
 
+RECENT = 50  # messages among which the newest that is no report is looked for
 POLL = 0.25  # seconds between two looks with --follow
+FRESH = timedelta(minutes=1)  # --follow without ID takes a newest message of this age
 
 
 @click.group()
@@ -208,16 +210,32 @@ async def _trace(context: Context, ident: str, *, follow: bool, dialogue: bool, 
 
 
 async def _wait_for(store: Store, ident: str, follow: bool) -> Message:
-    """The message that is asked for; with --follow and none there yet, the first to come."""
+    """The message that is asked for. With --follow and no ID: the newest while it travels, else the next to come."""
+    if ident or not follow:
+        return await store.read(lambda tx: find_message(tx, ident))
+    newest = await store.read(_newest)
+    if newest is not None:
+        fresh: bool = await store.read(lambda tx: _is_fresh(tx, newest))
+        if fresh:
+            return newest
+    click.echo("Waiting for the next message (Ctrl-C ends) ...", err=True)
     while True:
-        try:
-            return await store.read(lambda tx: find_message(tx, ident))
-        except NoMessages:
-            if not follow:
-                raise
-        click.echo("No message yet; waiting for the first one (Ctrl-C ends) ...", err=True)
-        while not await store.read(lambda tx: tx.messages.search(MessageFilter(), limit=1)):
-            await asyncio.sleep(POLL)
+        found = await store.read(_newest)
+        if found and (newest is None or found.id != newest.id):
+            return found
+        await asyncio.sleep(POLL)
+
+
+def _newest(tx: Tx) -> Message | None:
+    """The newest that is not a report of ours about another one."""
+    found = tx.messages.search(MessageFilter(), limit=RECENT)
+    return next((message for message in found if not message.bounce_of), found[0] if found else None)
+
+
+def _is_fresh(tx: Tx, newest: Message) -> bool:
+    """Under way, or of the last minute."""
+    age = datetime.now(UTC) - newest.created
+    return age < FRESH or not all(delivery.state.is_final for delivery in tx.deliveries.of_message(newest.id))
 
 
 def _tell(story: Story, told: set[Line]) -> None:
@@ -284,24 +302,24 @@ async def _source(context: Context, ident: str) -> None:
     sys.stdout.buffer.flush()
 
 
-class NoMessages(Refused):
-    """There is not one message."""
-
-
 def find_message(tx: Tx, ident: str) -> Message:
     """A message by its id, by its Message-ID field, or, for an empty `ident`, the newest. Raises Refused."""
     number = parse_id(ident)
     found = tx.messages.get(MessageId(number)) if number else None
-    if found:
-        return found
-    matches = tx.messages.search(MessageFilter(message_id=ident.strip("<>")), limit=2)
-    if len(matches) > 1 and ident:
+    matches = [found] if found else _matching(tx, ident)
+    if len(matches) > 1:
         raise Refused(f"several messages have a Message-ID with `{ident}`; `postroad message list` shows their ids")
     if not matches:
-        if ident:
-            raise Refused(f"there is no message {ident}; `postroad message list` shows those there are")
-        raise NoMessages("there are no messages yet")
+        there = f"no message {ident}; `postroad message list` shows those there are" if ident else "no message yet"
+        raise Refused(f"there is {there}")
     return matches[0]
+
+
+def _matching(tx: Tx, ident: str) -> list[Message]:
+    if ident:
+        return tx.messages.search(MessageFilter(message_id=ident.strip("<>")), limit=2)
+    newest = _newest(tx)
+    return [newest] if newest else []
 
 
 _SPAN = re.compile(r"(\d+)\s*([smhdw])")

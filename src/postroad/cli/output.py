@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import click
@@ -110,21 +109,3 @@ def size_text(octets: int) -> str:
         if octets < 1024**power:
             return f"{octets / 1024 ** (power - 1):.1f} {unit}"
     return f"{octets / 1024**3:.1f} GiB"
-
-
-def command_line(config: Path | str | None, *words: str) -> str:
-    """A command as the reader can type it here, with the program's own path and configuration."""
-    program = Path(sys.argv[0])
-    name = "postroad"
-    if program.name == "postroad" and program.exists():
-        name = _relative(program)
-    prefix = [name, "--config", _relative(Path(config))] if config else [name]
-    return " ".join([*prefix, *words])
-
-
-def _relative(path: Path) -> str:
-    """The path as seen from here where that is shorter."""
-    try:
-        return str(path.resolve(strict=False).relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

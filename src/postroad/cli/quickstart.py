@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from postroad.cli.context import Context, pass_context
-from postroad.cli.output import command_line
 from postroad.cli.passwords import make_password, password_option, read_password
 
 
@@ -33,6 +32,7 @@ def quickstart(
     import os
 
     from postroad.app.quickstart import Plan, carry_out
+    from postroad.app.words import command_line
 
     config = Path(context.named_config or "postroad.toml")
     if system:

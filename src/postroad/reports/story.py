@@ -66,7 +66,7 @@ class Story:
     def _recipient(self, delivery: DeliveryId | None) -> str:
         for known in self.deliveries:
             if known.id == delivery:
-                return known.forward_path
+                return f"{known.forward_path} (for {known.orig})" if known.orig else known.forward_path
         return "a recipient"
 
 
@@ -100,8 +100,9 @@ _Telling = tuple[str, bool | None]
 
 def _received(detail: _Detail) -> _Telling:
     helo = f" ({detail['helo']})" if detail["helo"] else ""
+    size = f", {detail['size']} octets" if detail["size"] else ""
     source = f" from {detail['client']}{helo}" if detail["client"] else ""
-    return f"received{source}{detail.after(' by ', 'protocol')}{detail.after(', octets: ', 'size')}", None
+    return f"received{source}{detail.after(' by ', 'protocol')}{size}", None
 
 
 def _queued(detail: _Detail) -> _Telling:
@@ -110,13 +111,13 @@ def _queued(detail: _Detail) -> _Telling:
 
 
 def _deferred(detail: _Detail) -> _Telling:
-    again = detail.after("; next try ", "next")
+    again = f"; next try {_clock_time(detail['next'])}" if detail["next"] else ""
     return f"deferred{detail.after(' by ', 'host')}{_reply(detail)}{again}", False
 
 
 def _delivered(detail: _Detail) -> _Telling:
     if detail["mailbox"]:
-        return f"delivered into the mailbox{detail.after(' ', 'mailbox')}", True
+        return f"delivered into {detail['mailbox']}", True
     return f"delivered{detail.after(' to ', 'host')}{_reply(detail)}", True
 
 
@@ -151,6 +152,14 @@ _WORDS: dict[str, Callable[[_Detail], _Telling]] = {
     EventKind.REPORT_WITHHELD: lambda detail: (f"no report of the failure was sent{detail.after(': ', 'why')}", None),
     EventKind.REPEAT: lambda _: ("the client sent it again, having missed our answer; it was not taken twice", None),
 }
+
+
+def _clock_time(text: str) -> str:
+    """A recorded time, in the reader's zone."""
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%H:%M:%S")
+    except ValueError:
+        return text
 
 
 def _secured(attempt: Attempt) -> str:
