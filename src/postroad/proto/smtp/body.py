@@ -25,13 +25,28 @@ class BodyFault(Enum):
     BARE_LF = "bare LF"
 
 
+# Bits while reading: an operation on an enum flag costs as much as a scan of a kilobyte.
+_BARE_CR, _TOO_LARGE, _BARE_LF = 1, 2, 4
+_FAULTS = (
+    None,
+    *(
+        BodyFault.BARE_CR if bits & _BARE_CR else BodyFault.TOO_LARGE if bits & _TOO_LARGE else BodyFault.BARE_LF
+        for bits in range(1, 8)
+    ),
+)
+_DOT_LINES, _EIGHT_BIT, _NUL, _LONG_LINES = (
+    int(flag) for flag in (BodyFlag.DOT_LINES, BodyFlag.EIGHT_BIT, BodyFlag.NUL, BodyFlag.LONG_LINES)
+)
+_FLAGS = tuple(BodyFlag(bits) for bits in range(16))
+
+
 class BodyReader:
     """Bytes from the wire in, content out, by whole-buffer passes: a loop over octets is a hundred times slower.
 
     `flags` and `size` are about the content that was handed out, and complete when the end has come.
     """
 
-    __slots__ = ("_at_line_start", "_column", "_max_size", "_reader", "_repair", "faults", "flags", "size")
+    __slots__ = ("_at_line_start", "_column", "_faults", "_flags", "_max_size", "_reader", "_repair", "size")
 
     def __init__(self, max_size: int, *, repair_bare_lf: bool = False) -> None:
         self._reader = DotReader()
@@ -40,12 +55,16 @@ class BodyReader:
         self._at_line_start = True
         self._column = 0  # octets of the unfinished line at the end of what was handed out
         self.size = 0
-        self.flags = BodyFlag.NONE
-        self.faults: set[BodyFault] = set()
+        self._flags = 0
+        self._faults = 0
 
     @property
     def fault(self) -> BodyFault | None:
-        return next((fault for fault in BodyFault if fault in self.faults), None) if self.faults else None
+        return _FAULTS[self._faults]
+
+    @property
+    def flags(self) -> BodyFlag:
+        return _FLAGS[self._flags]
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """The content in `data` (empty once the body is faulty), and what came behind the end; None: go on."""
@@ -59,8 +78,8 @@ class BodyReader:
             content, dotted = repaired, True
         self.size += len(content)
         if self.size > self._max_size:
-            self.faults.add(BodyFault.TOO_LARGE)
-        if self.faults or not content:
+            self._faults |= _TOO_LARGE
+        if self._faults or not content:
             return b"", piece.rest
         self._note(content, dotted)
         return content, piece.rest
@@ -69,29 +88,29 @@ class BodyReader:
         """Note bare CRs and LFs; the content with its bare LFs made whole, if that is wanted and needed."""
         pairs = content.count(b"\r\n")
         if content.count(b"\r") != pairs:
-            self.faults.add(BodyFault.BARE_CR)
+            self._faults |= _BARE_CR
             return None
         if content.count(b"\n") == pairs:
             return None
         if not self._repair:
-            self.faults.add(BodyFault.BARE_LF)
+            self._faults |= _BARE_LF
             return None
         # No bare CR is in it, so this makes each LF a CRLF, once.
         return content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
     def _note(self, content: bytes, dotted: bool) -> None:
-        flags = self.flags
+        flags = self._flags
         # A piece is cut so that CRLF is never split from the dot behind it; but a repaired LF may end a piece.
         if (dotted and b"\r\n." in content) or (self._at_line_start and content[0] == 0x2E):
-            flags |= BodyFlag.DOT_LINES
+            flags |= _DOT_LINES
         self._at_line_start = content[-1] == 0x0A
         if not content.isascii():
-            flags |= BodyFlag.EIGHT_BIT
+            flags |= _EIGHT_BIT
         if b"\0" in content:
-            flags |= BodyFlag.NUL
-        if not flags & BodyFlag.LONG_LINES and self._has_long_line(content):
-            flags |= BodyFlag.LONG_LINES
-        self.flags = flags
+            flags |= _NUL
+        if not flags & _LONG_LINES and self._has_long_line(content):
+            flags |= _LONG_LINES
+        self._flags = flags
 
     def _has_long_line(self, content: bytes) -> bool:
         """Jump from the last line end within reach to the next: one step for each kilobyte, not for each line."""

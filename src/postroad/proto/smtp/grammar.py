@@ -11,7 +11,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from postroad.mail.address import (
     MAX_DOMAIN,
@@ -49,8 +49,7 @@ class CommandFault(Exception):  # noqa: N818 - the peer's, and an answer rather 
 # --- the commands -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class MailParameters:
+class MailParameters(NamedTuple):
     """The ESMTP parameters of MAIL."""
 
     size: int | None = None  # SIZE=, RFC 1870

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from postroad.mail.envelope import TlsInfo
-from postroad.mail.status import Status
 from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.body import BodyFault, BodyReader
+from postroad.proto.smtp.conversation import Answered, Conversation
 from postroad.proto.smtp.grammar import (
     MAX_AUTH_LINE,
     MAX_COMMAND_LINE,
@@ -29,7 +29,7 @@ from postroad.proto.smtp.grammar import (
 )
 from postroad.proto.smtp.order import Progress, against_auth, against_data, against_mail, against_starttls
 from postroad.proto.smtp.profile import HELLO_VERBS, Dialect, ServerProfile, banner, greeting, help_reply
-from postroad.proto.smtp.reply import Reply, from_status
+from postroad.proto.smtp.reply import Reply
 from postroad.proto.smtp.server_events import (
     AuthResponse,
     AuthStarted,
@@ -37,7 +37,6 @@ from postroad.proto.smtp.server_events import (
     BodyEnd,
     CommandAnswered,
     CommandRefused,
-    ConversationEnded,
     DataRequested,
     EndReason,
     Event,
@@ -49,68 +48,37 @@ from postroad.proto.smtp.server_events import (
     TlsRequested,
     TransactionReset,
 )
-from postroad.proto.wire import Interruption, LineFault, ProtocolMisuse, ReceiveBuffer, Signal
+from postroad.proto.wire import LineFault, ProtocolMisuse, Signal
 
 BODY_REPLIES: Final = {
     BodyFault.TOO_LARGE: replies.TOO_LARGE,
     BodyFault.BARE_CR: replies.BARE_ENDINGS,
     BodyFault.BARE_LF: replies.BARE_ENDINGS,
 }
-_INTERRUPTIONS: Final = {
-    Interruption.TIMEOUT: (replies.TIMED_OUT, EndReason.TIMEOUT),
-    Interruption.SHUTDOWN: (replies.SHUTTING_DOWN, EndReason.SHUTDOWN),
-    Interruption.OVERLOAD: (replies.OVERLOADED, EndReason.OVERLOAD),
-}
 # A browser that was made to talk to a mail server must not get as far as its body, which an attacker chose.
 _HTTP: Final = frozenset(("GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE", "PRI"))
-_STAGES: Final = {"AUTH": Stage.AUTH, "MAIL": Stage.MAIL, "RCPT": Stage.RCPT, "DATA": Stage.DATA}
 _NOOP, _HELP, _VRFY = CommandAnswered("NOOP"), CommandAnswered("HELP"), CommandAnswered("VRFY")
 _RESET = TransactionReset()
 
 
-class SmtpServer:
+class SmtpServer(Conversation):
     """One conversation, seen from the server."""
 
-    __slots__ = (
-        "_answered",
-        "_body",
-        "_buffer",
-        "_ended",
-        "_eof",
-        "_errors",
-        "_events",
-        "_exchanging",
-        "_interruption",
-        "_out",
-        "_progress",
-        "profile",
-    )
+    __slots__ = ("_body", "_exchanging", "_progress")
 
     def __init__(self, profile: ServerProfile) -> None:
-        self.profile = profile
-        self._buffer = ReceiveBuffer()
-        self._out: list[bytes] = []
-        self._events: list[Event] = []  # to be told before anything else is read
-        self._answered: Callable[[SmtpServer, Reply], None] | None = None  # what an answer does; None: none is awaited
-        self._interruption: Interruption | None = None  # to be said once the awaited answer has been given
+        super().__init__(profile)
         self._progress = Progress(secured=profile.secured)
         self._exchanging = False  # the next line belongs to an AUTH exchange
         self._body: BodyReader | None = None
-        self._errors = 0
-        self._eof = False
-        self._ended = False
 
-    # --- the six members ----------------------------------------------------------------------------------------------
+    # --- the machine -------------------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the client. What comes between `accept_tls` and the handshake's end is no plaintext of
         anyone we know (RFC 3207 §4.2): it is dropped, as is all behind the end."""
         if not self._ended and self._answered is not SmtpServer._handshake_failed:
             self._buffer.feed(data)
-
-    def receive_eof(self) -> None:
-        """The client stopped sending; what it sent before is still answered."""
-        self._eof = True
 
     def next_event(self) -> Event | Signal:
         """The next event; NEED_DATA; or PAUSED while one waits for its answer."""
@@ -125,27 +93,9 @@ class SmtpServer:
             return self._need_data()
         return self._exchange_line(line) if self._exchanging else self._command_line(line)
 
-    def data_to_send(self) -> bytes:
-        """Bytes for the client, gathered since the last call."""
-        out = self._out
-        if not out:
-            return b""
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
-        return data
-
     @property
     def patience(self) -> float:
         return self.profile.data_timeout if self._body is not None else self.profile.command_timeout
-
-    def interrupt(self, reason: Interruption) -> None:
-        """Say 421 and end; an answer that is awaited comes first, because the client waits for it."""
-        if self._ended:
-            return
-        if self._answered is not None:
-            self._interruption = reason
-            return
-        self._say_and_end(*_INTERRUPTIONS[reason])
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -153,35 +103,11 @@ class SmtpServer:
         """Say the banner."""
         self._out.append(banner(self.profile).wire)
 
-    def end(self, last: Reply) -> None:
-        """End the conversation with these words, whatever it is at; instead of the banner too (RFC 5321 §3.1)."""
-        self._answered = None
-        if not self._ended:
-            self._say_and_end(last, EndReason.REFUSED)
-
-    def answer(self, reply: Reply) -> None:
-        """Answer the event that waits. A 421 ends the conversation (RFC 5321 §3.8)."""
-        answered, self._answered = self._answered, None
-        if answered is None:
-            if self._ended:  # we ended it while the answer was on its way
-                return
-            raise ProtocolMisuse("no event waits for an answer")
-        if reply.code == 421:
-            self._say_and_end(reply, EndReason.REFUSED)
-            return
-        answered(self, reply)
-        self._interrupt_now()
-
-    def answer_status(self, status: Status) -> None:
-        """Answer with a status."""
-        self.answer(from_status(status))
-
     def answer_each(self, each: Sequence[Reply]) -> None:
         """LMTP: answer BodyEnd for each accepted recipient, in order (RFC 2033 §4.2)."""
-        self._expect(SmtpServer._body_answered)
         if self.profile.dialect is not Dialect.LMTP or len(each) != self._progress.recipients:
             raise ProtocolMisuse("one reply for each accepted recipient, in LMTP only")
-        self._answered = None
+        self._expect(SmtpServer._body_answered)
         self._out.extend(one.wire for one in each)
         self._progress.end_transaction()
         self._interrupt_now()
@@ -189,9 +115,9 @@ class SmtpServer:
     def accept_body(self) -> None:
         """Answer DataRequested: 354, and the content may come."""
         self._expect(SmtpServer._data_refused)
-        self._answered = None
         self._out.append(replies.START_MAIL.wire)
         self._body = BodyReader(self.profile.max_size, repair_bare_lf=self.profile.repair_bare_lf)
+        self._interrupt_now()
 
     def accept_tls(self) -> None:
         """Answer TlsRequested: 220; plaintext that came behind the command is dropped (RFC 3207 §4.2)."""
@@ -212,23 +138,17 @@ class SmtpServer:
     def challenge(self, data: bytes) -> None:
         """Answer AuthStarted or AuthResponse: go on with the exchange."""
         self._expect(SmtpServer._auth_refused)
-        self._answered = None
         self._exchanging = True
         self._out.append(b"334 " + encode_base64(data) + b"\r\n")
+        self._interrupt_now()
 
     def authenticated(self) -> None:
         """Answer AuthStarted or AuthResponse: the client is who it says."""
         self._expect(SmtpServer._auth_refused)
-        self._answered = None
         self._exchanging = False
         self._progress.authenticated = True
         self._out.append(replies.AUTHENTICATED.wire)
         self._interrupt_now()
-
-    @property
-    def waits(self) -> bool:
-        """Whether an event waits for its answer."""
-        return self._answered is not None
 
     # --- what an answer does ------------------------------------------------------------------------------------------
 
@@ -346,12 +266,6 @@ class SmtpServer:
         self._events.append(end)
         return BodyChunk(content)
 
-    def _need_data(self) -> Event | Signal:
-        if not self._eof or self._ended:
-            return Signal.NEED_DATA
-        self._end(EndReason.EOF)
-        return self._events.pop(0)
-
     # --- commands -----------------------------------------------------------------------------------------------------
 
     def _hello_command(self, command: Hello) -> Event:
@@ -372,9 +286,8 @@ class SmtpServer:
         if not progress.open:
             return self._refuse(replies.SAY_MAIL_FIRST, "RCPT", f"RCPT TO:<{command.forward_path}>")
         progress.tried = True
-        if (
-            progress.recipients >= self.profile.max_recipients
-        ):  # RFC 5321 §4.5.3.1.10; no error: the client may not know
+        if progress.recipients >= self.profile.max_recipients:
+            # RFC 5321 §4.5.3.1.10. Not counted as an error: the client cannot know our limit.
             refusal = replies.TOO_MANY_RECIPIENTS
             self._out.append(refusal.wire)
             return CommandRefused(Stage.RCPT, refusal, f"RCPT TO:<{command.forward_path}>")
@@ -424,50 +337,14 @@ class SmtpServer:
         self._answered = SmtpServer._auth_refused
         return AuthStarted(command.mechanism, command.initial)
 
-    # --- small things -------------------------------------------------------------------------------------------------
-
-    def _expect(self, answered: Callable[[SmtpServer, Reply], None]) -> None:
-        if self._answered is not answered:
-            raise ProtocolMisuse("this is not the answer that the waiting event takes")
-
-    def _refuse(self, refusal: Reply, verb: str = "", line: str = "") -> Event:
-        """Say what is wrong and count it. AUTH lines may hold secrets: `line` is their verb and mechanism at most."""
-        said = self._say_refusal(refusal)
-        if verb == "AUTH":
-            line = " ".join(line.split(" ")[:2])
-        return CommandRefused(_STAGES.get(verb, Stage.CONNECT), said, line)
-
-    def _say_refusal(self, refusal: Reply) -> Reply:
-        """Say it; but the last error that is allowed is answered by 421. Returns what was said."""
-        self._errors += 1
-        if self._errors >= self.profile.max_errors:
-            self._say_and_end(replies.TOO_MANY_ERRORS, EndReason.ERRORS)
-            return replies.TOO_MANY_ERRORS
-        self._out.append(refusal.wire)
-        return refusal
-
-    def _say_and_end(self, last: Reply, reason: EndReason) -> None:
-        self._out.append(last.wire)
-        self._end(reason)
-
-    def _end(self, reason: EndReason) -> None:
-        self._stop()
-        self._events.append(ConversationEnded(reason))
-
     def _stop(self) -> None:
-        self._ended = True
+        super()._stop()
         self._exchanging = False
         self._body = None
         self._progress.end_transaction()
-        self._buffer.clear()
-
-    def _interrupt_now(self) -> None:
-        """Say the 421 that had to wait for an answer."""
-        if self._interruption is not None and not self._ended and self._answered is None:
-            self._say_and_end(*_INTERRUPTIONS[self._interruption])
 
 
-def _hello_answered_as(verb: str) -> Callable[[SmtpServer, Reply], None]:
+def _hello_answered_as(verb: str) -> Answered:
     """The verb is remembered only when the greeting is accepted (RFC 5321 §4.1.4)."""
 
     def answered(machine: SmtpServer, reply: Reply) -> None:

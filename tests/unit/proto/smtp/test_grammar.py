@@ -60,7 +60,7 @@ def test_each_fault_says_what_to_answer() -> None:
 
 
 def test_every_parameter_is_a_field() -> None:
-    assert {parameter.field for parameter in MAIL_PARAMETERS.values()} == set(MailParameters.__slots__)
+    assert {parameter.field for parameter in MAIL_PARAMETERS.values()} == set(MailParameters._fields)
 
 
 def test_xtext() -> None:
