@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from postroad.delivery.transaction import LOST
 from postroad.observe import log
 from postroad.ports.attempts import StartLog
 from postroad.ports.blobs import BlobPlace
@@ -17,8 +18,8 @@ from postroad.ports.clock import Clock
 from postroad.ports.handoff import Ownership
 from postroad.ports.ids import BlobId, DeliveryId
 from postroad.ports.signals import Signals
+from postroad.ports.store import Delivery, QueueEntry, Store, StoreUnavailable, Tx, Wish
 from postroad.ports.store import Lane as StoreLane
-from postroad.ports.store import QueueEntry, Store, StoreUnavailable, Tx, Wish
 from postroad.queue.results import Results
 from postroad.queue.runner import Route, Runner, domain_of
 from postroad.routing.routes import Transport
@@ -145,13 +146,18 @@ class Claims:
         return entries, _places(tx, entries)
 
     async def _push(self, entries: Iterable[QueueEntry], places: dict[BlobId, BlobPlace]) -> None:
-        """Into memory, with the next hop that each recipient has today; one request per message and next hop."""
-        groups: dict[tuple[int, str], list[QueueEntry]] = {}
+        """Into memory, with the next hop that each recipient has today; one request per message and next hop.
+
+        A recipient whose last transaction broke off goes alone, so that it cannot spoil it for the others again.
+        """
+        groups: dict[tuple[int, str, int], list[QueueEntry]] = {}
         for entry in entries:
-            if not self._runner.knows(entry.delivery.id):
-                dest = await self._dest(domain_of(entry.delivery.forward_path))
-                groups.setdefault((entry.message.id, dest), []).append(entry)
-        for (_, dest), group in groups.items():
+            delivery = entry.delivery
+            if not self._runner.knows(delivery.id):
+                dest = await self._dest(domain_of(delivery.forward_path))
+                alone = delivery.id if _broke_off(delivery) else 0
+                groups.setdefault((entry.message.id, dest, alone), []).append(entry)
+        for (_, dest, _), group in groups.items():
             message = group[0].message
             self._runner.push(dest, message, [entry.delivery for entry in group], places.get(message.blob))
 
@@ -266,6 +272,10 @@ class Claims:
         for delivery, wish in wishes - self._applied:
             self._runner.wish(delivery, wish)
         self._applied = wishes
+
+
+def _broke_off(delivery: Delivery) -> bool:
+    return delivery.last_status is not None and delivery.last_status.enhanced == LOST
 
 
 def _places(tx: Tx, entries: list[QueueEntry]) -> dict[BlobId, BlobPlace]:

@@ -97,6 +97,7 @@ class Results:
             result, event = self._judge(delivery, verdict, host, dest, now)
             results.append(result)
             events.append(event)
+            _tell(event, verdict, attempt, host)
             if result.state in (DeliveryState.BOUNCED, DeliveryState.EXPIRED):
                 failures.append(Failure(delivery, verdict, result.state is DeliveryState.EXPIRED))
         if attempt is not None:
@@ -292,6 +293,18 @@ class Results:
     def _settle(self) -> None:
         if self._drained is not None and not self._unwritten and not self._tasks and not self._drained.done():
             self._drained.set_result(None)
+
+
+def _tell(event: Event, verdict: Status, attempt: Attempt | None, host: str) -> None:
+    """The log line of one recipient's outcome; nothing is made for it but what is there already."""
+    fields: dict[str, Any] = {"message": event.message, "delivery": event.delivery, "reply": verdict.diagnostic}
+    if attempt is not None:
+        fields |= {"attempt": attempt.id, "host": host}
+    if not verdict.diagnostic:
+        fields["reply"] = str(verdict)
+    if verdict.cause:
+        fields["cause"] = verdict.cause
+    _log.info(event.kind, **fields)
 
 
 def _owner(delivery: Delivery) -> NodeId:

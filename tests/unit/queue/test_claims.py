@@ -22,7 +22,7 @@ from postroad.queue.sender import Outside, Sender
 from postroad.routing.routes import RouteSettings, transport
 from postroad.testing.clock import JumpingClock
 from postroad.testing.network import MemoryNetwork
-from postroad.testing.remote import SILENCE, Remote
+from postroad.testing.remote import CLOSE, SILENCE, Remote
 from postroad.testing.sending import (
     CONTENT,
     CountingIds,
@@ -148,6 +148,25 @@ async def test_unowned_rows_that_are_due_are_claimed_and_delivered(world):
     found = await view.show(world.store, one)
     assert found.attempts[0][0].host == "one.mx.test"
     assert [event.kind for event in found.events][-1] == "delivered"
+
+
+async def test_recipients_of_a_transaction_that_broke_off_go_one_by_one(world):
+    """One of them may be what breaks it, each time."""
+    world.remote.answers["."] = lambda _: CLOSE if "RCPT TO:<drop@mx.test>" in world.remote.commands[-4:] else "250 ok"
+    await world.join()
+    good, drop = await world.accept(1, "good@mx.test", "drop@mx.test")
+    await world.claim()
+
+    async def deferred():
+        return (await world.get(good)).last_status is not None
+
+    await world.until(deferred)
+    assert (await world.get(good)).state is QUEUED
+    world.clock._elapsed += 3600
+    await world.claim()
+    await world.until_state(good, DELIVERED)
+    assert (await world.get(drop)).state is QUEUED
+    assert [taken.recipients for taken in world.remote.taken] == [["good@mx.test"]]
 
 
 async def test_a_claim_is_written_before_the_attempt(world):
