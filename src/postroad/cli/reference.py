@@ -23,7 +23,7 @@ something go through its control socket, and without a server take the lock on `
 def commands_page() -> str:
     """The whole page."""
     lines = [_HEAD]
-    root = click.Context(postroad, info_name="postroad")
+    root = click.Context(postroad, info_name="postroad", **postroad.context_settings)
     for name in COMMANDS:
         command = postroad.get_command(root, name)
         assert command is not None
@@ -32,8 +32,10 @@ def commands_page() -> str:
 
 
 def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
-    yield f"## `{context.command_path}`\n" if context.parent and not context.parent.parent else (
-        f"### `{context.command_path}`\n"
+    yield (
+        f"## `{context.command_path}`\n"
+        if context.parent and not context.parent.parent
+        else (f"### `{context.command_path}`\n")
     )
     yield f"```text\n{_help(command, context)}\n```\n"
     if isinstance(command, click.Group):
