@@ -18,7 +18,7 @@ from postroad.ports.blobs import BlobStore
 from postroad.ports.net import Connection
 from postroad.ports.store import Refused, Store, StoreUnavailable
 from postroad.proto.pop3 import commands
-from postroad.proto.pop3.body import NO_LIMIT, BodyCutter
+from postroad.proto.pop3.body import NO_LIMIT, BodyCutter, with_crlf
 from postroad.proto.pop3.commands import Command
 from postroad.proto.pop3.server import (
     AuthResponse,
@@ -252,8 +252,11 @@ class Pop3Session:
             await waiting
 
     def _whole(self, content: bytes, lines: int) -> Waiting:
-        cutter = BodyCutter(lines)
-        content = cutter.cut(content) + cutter.finish()
+        if lines == NO_LIMIT:
+            content = with_crlf(content)
+        else:
+            cutter = BodyCutter(lines)
+            content = cutter.cut(content) + cutter.finish()
         self._machine.small_body(content)
         self._unsent += len(content)
         return self._room() if self._unsent >= PIECE else None

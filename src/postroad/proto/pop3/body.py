@@ -46,7 +46,7 @@ class BodyCutter:
         start = self._body_start(piece) if self._in_header else 0
         if self._in_header:
             return piece
-        count = piece.count(b"\n", start)
+        count = piece.count(b"\n", start) if self._left else 0
         if count < self._left:
             self._left -= count
             return piece

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Flag, auto
+from enum import Enum
 from typing import NamedTuple
 
 MAX_LINE = 255 + 257  # RFC 2449 §4 says 255 octets; names and passwords have grown since
@@ -15,11 +15,16 @@ MAX_AUTH_LINE = 12 * 1024  # answers to challenges; RFC 4954 §4 has this figure
 MAX_NUMBER = 2**31 - 1
 
 
-class State(Flag):
+class State(Enum):
     """RFC 1939 §3."""
 
-    AUTHORIZATION = auto()
-    TRANSACTION = auto()
+    AUTHORIZATION = "authorization"
+    TRANSACTION = "transaction"
+
+
+_EITHER = (State.AUTHORIZATION, State.TRANSACTION)
+_BEFORE = (State.AUTHORIZATION,)
+_AFTER = (State.TRANSACTION,)
 
 
 class Mistake(Exception):  # noqa: N818 - the peer's mistake, in words
@@ -91,7 +96,7 @@ Command = User | Pass | Auth | Stat | List | Uidl | Retr | Top | Dele | Rset | N
 class CommandSpec:
     """One row. `parse` gets what stands behind the keyword and its space."""
 
-    states: State
+    states: tuple[State, ...]
     parse: Callable[[bytes], Command]
 
 
@@ -149,18 +154,18 @@ def _text(octets: bytes) -> str:
 
 
 COMMANDS: dict[bytes, CommandSpec] = {
-    b"USER": CommandSpec(State.AUTHORIZATION, _user),
-    b"PASS": CommandSpec(State.AUTHORIZATION, _password),
-    b"AUTH": CommandSpec(State.AUTHORIZATION, _auth),
-    b"STLS": CommandSpec(State.AUTHORIZATION, _bare(Stls)),
-    b"CAPA": CommandSpec(State.AUTHORIZATION | State.TRANSACTION, _bare(Capa)),
-    b"QUIT": CommandSpec(State.AUTHORIZATION | State.TRANSACTION, _bare(Quit)),
-    b"NOOP": CommandSpec(State.TRANSACTION, _bare(Noop)),
-    b"STAT": CommandSpec(State.TRANSACTION, _bare(Stat)),
-    b"LIST": CommandSpec(State.TRANSACTION, _one_or_none(List)),
-    b"UIDL": CommandSpec(State.TRANSACTION, _one_or_none(Uidl)),
-    b"RETR": CommandSpec(State.TRANSACTION, _one(Retr)),
-    b"TOP": CommandSpec(State.TRANSACTION, _top),
-    b"DELE": CommandSpec(State.TRANSACTION, _one(Dele)),
-    b"RSET": CommandSpec(State.TRANSACTION, _bare(Rset)),
+    b"USER": CommandSpec(_BEFORE, _user),
+    b"PASS": CommandSpec(_BEFORE, _password),
+    b"AUTH": CommandSpec(_BEFORE, _auth),
+    b"STLS": CommandSpec(_BEFORE, _bare(Stls)),
+    b"CAPA": CommandSpec(_EITHER, _bare(Capa)),
+    b"QUIT": CommandSpec(_EITHER, _bare(Quit)),
+    b"NOOP": CommandSpec(_AFTER, _bare(Noop)),
+    b"STAT": CommandSpec(_AFTER, _bare(Stat)),
+    b"LIST": CommandSpec(_AFTER, _one_or_none(List)),
+    b"UIDL": CommandSpec(_AFTER, _one_or_none(Uidl)),
+    b"RETR": CommandSpec(_AFTER, _one(Retr)),
+    b"TOP": CommandSpec(_AFTER, _top),
+    b"DELE": CommandSpec(_AFTER, _one(Dele)),
+    b"RSET": CommandSpec(_AFTER, _bare(Rset)),
 }

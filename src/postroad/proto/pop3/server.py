@@ -266,7 +266,7 @@ class Pop3Server:
         spec = COMMANDS.get(keyword) or COMMANDS.get(keyword.upper())
         if spec is None:
             raise Mistake("unknown command")
-        if not self.state & spec.states:
+        if self.state not in spec.states:
             raise Mistake("log in first" if self.state is State.AUTHORIZATION else "you have logged in already")
         command = spec.parse(rest)
         own = _OWN.get(type(command))
