@@ -223,7 +223,8 @@ class Results:
             told = await self._bounces.report(message, failures)
         except Exception as error:
             _log.exception("a report could not be made", error, message=message.id)
-            told = []
+            now, why = self._clock.now(), f"a fault of this server: {error}"
+            told = [self._recorder.report_withheld(failure.delivery, now, why) for failure in failures]
         self._write(Outcomes(outcomes.results, outcomes.attempt, [*outcomes.events, *told]))
 
     def _write(self, outcomes: Outcomes) -> None:

@@ -169,6 +169,35 @@ async def test_recipients_of_a_transaction_that_broke_off_go_one_by_one(world):
     assert [taken.recipients for taken in world.remote.taken] == [["good@mx.test"]]
 
 
+async def test_a_large_body_is_streamed_from_its_file(world):
+    content = b"Subject: big\r\n\r\n" + (b"x" * 998 + b"\r\n") * 400
+    await world.join()
+    message = make_message(1, size=len(content))
+    writer = world.store.blobs.create(message.blob, b"")
+    for start in range(0, len(content), 65536):
+        await writer.write(content[start : start + 65536])
+    delivery = replace(make_delivery(1, message, "b@mx.test"), owner=None, tries=0, due=world.clock.now())
+    events = [world.recorder.received(message, 1)]
+    await world.store.accept(Acceptance(message, None, await writer.finish(), b"", [delivery], events))
+    await world.claim()
+    await world.until_state(delivery.id, DELIVERED)
+    assert world.remote.taken[0].content == content
+
+
+async def test_a_message_without_its_content_waits(world):
+    await world.join()
+    (one,) = await world.accept(1, "b@mx.test")
+    world.sender.claims._store.blobs.read_many = None  # the disk is in trouble
+    await world.claim()
+
+    async def deferred():
+        return (await world.get(one)).last_status is not None
+
+    await world.until(deferred)
+    row = await world.get(one)
+    assert (row.state, row.last_status.text) == (QUEUED, "the message cannot be read from the disk now")
+
+
 async def test_a_claim_is_written_before_the_attempt(world):
     world.remote.answers["."] = SILENCE
     await world.join()

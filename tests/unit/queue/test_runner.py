@@ -255,6 +255,14 @@ async def test_a_report_that_cannot_be_taken_in_is_given_up(world):
     assert world.store.events(one) == ["bounced", "report-withheld"]
 
 
+async def test_a_report_that_fails_for_a_bug_of_ours_leaves_the_outcome(world):
+    world.remote.answers["RCPT"] = "550 5.1.1 who?"
+    world.report_answer = None
+    (one,) = world.take("x@mx.test")
+    await world.settle()
+    assert world.store.events(one) == ["bounced", "report-withheld"]
+
+
 async def test_what_was_tried_long_enough_expires(world):
     world.remote.answers["RCPT"] = "450 4.2.0 later"
     (one,) = world.take("b@mx.test", tries=30)
