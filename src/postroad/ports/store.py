@@ -632,6 +632,23 @@ class Retention(Protocol):
         """Rows of deleted mailboxes."""
 
 
+class Places(Protocol):
+    """Where content lies, file by file: for the sweep and for proving what is on the disk."""
+
+    def segments(self) -> list[str]:
+        """Every file that content was ever placed in and that is not yet removed."""
+
+    def in_segment(self, name: str, *, after: int, limit: int) -> list[tuple[BlobId, BlobPlace]]:
+        """By offset, from the one behind `after`."""
+
+    def forget_unnamed(self, after: BlobId, before: BlobId, limit: int = 500) -> tuple[BlobId | None, int]:
+        """Look at one slice of blobs between two ids and forget those that no row names. Returns where the next slice
+        begins (None: done) and how many were forgotten."""
+
+    def forget_empty(self, names: Sequence[str]) -> list[str]:
+        """Which of these files no content lies in any more; their rows go with the answer."""
+
+
 class Tx(Protocol):
     """One unit of work."""
 
@@ -661,6 +678,8 @@ class Tx(Protocol):
     def ledger(self) -> LedgerRows: ...
     @property
     def retention(self) -> Retention: ...
+    @property
+    def places(self) -> Places: ...
 
 
 class Store(Protocol):

@@ -19,7 +19,7 @@ from postroad.ports.ids import BlobId, id_text
 
 T = TypeVar("T")
 
-_PIECE = 256 * 1024  # gathered before a thread writes it
+_PIECE = 64 * 1024  # gathered before a thread writes it; a hundred stalled senders hold a hundred of them
 
 
 class LargeWriter:

@@ -2,7 +2,7 @@
 
 The store's writer appends, nobody else. Whatever fails is fatal to the segment it happened in: that one is never
 written again, and a record in the next one voids the ids that were refused. Nothing that was acknowledged is ever cut.
-Large content has files of its own (`large.py`); reading is in `reading.py`, taking back space in `sweep.py`.
+Large content has files of its own (`large.py`); reading is in `reading.py`; `adapters.sql.upkeep` takes space back.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class SegmentBlobs:
         if self._voids:
             with suppress(BlobWriteFailed):
                 self.append_group(())
-        self._seal()
+        self.seal()
         self._threads.shutdown()
         self._reader.close()
 
@@ -203,7 +203,7 @@ class SegmentBlobs:
 
     def _segment_for(self, size: int) -> OpenSegment:
         if self._open and self._open.end and self._open.end + size > self._segment_size:
-            self._seal()
+            self.seal()
         if self._open is None:
             self.segments.mkdir(parents=True, exist_ok=True, mode=0o700)
             name = f"{self.node:03d}-{id_text(self._names.new())}.seg"
@@ -211,7 +211,8 @@ class SegmentBlobs:
             self._start_filler()
         return self._open
 
-    def _seal(self) -> None:
+    def seal(self) -> None:
+        """End the open segment; the next group begins another."""
         with self._filling:
             segment, self._open = self._open, None
         if segment:
@@ -273,9 +274,12 @@ class SegmentBlobs:
     def stream(self, place: BlobPlace, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         return self._reader.stream(place, start, length)
 
-    def forget(self, segment: str) -> None:
-        """Close what reading keeps open of a removed file."""
+    def remove(self, segment: str) -> None:
+        """Take away a file in which nothing lives any more. Who is reading it still can."""
+        path = self.path(segment)
         self._reader.forget(segment)
+        self.files.remove(path)
+        self.files.remove(path.with_name(segment + QUARANTINE))
 
     @property
     def writing_to(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from postroad.adapters.blobs.segments import SegmentBlobs
+from postroad.adapters.sql import upkeep
 from postroad.adapters.sql.connection import Connection, Fault
 from postroad.adapters.sql.engine import Engine
 from postroad.adapters.sql.migrate import Schema, found_in, migrate, refuse_newer, refuse_older
@@ -21,7 +22,16 @@ from postroad.adapters.sql.writer import RECOVER_EVERY, Writer
 from postroad.config.schema import Limits, Storage
 from postroad.ports.clock import Clock
 from postroad.ports.ids import Uid
-from postroad.ports.store import Acceptance, Accepted, Lane, MailboxAppend, Outcomes, StoreUnavailable, Tx
+from postroad.ports.store import (
+    Acceptance,
+    Accepted,
+    Lane,
+    LedgerFinding,
+    MailboxAppend,
+    Outcomes,
+    StoreUnavailable,
+    Tx,
+)
 
 T = TypeVar("T")
 
@@ -166,6 +176,18 @@ class Database:
     def stop_dialling(self) -> bool:
         """Outcomes cannot be written at present: an attempt now could not be recorded."""
         return any(writer.in_trouble for writer in self._writers)
+
+    async def sweep(self, before: datetime) -> int:
+        """Forget content made before then that no row names, and files in which nothing lives. How many of both.
+
+        `before` lies a day back: the commit of newer content may still be under way.
+        """
+        swept = await upkeep.sweep(self, self.blobs, before)
+        return swept.blobs + swept.files
+
+    async def deep_check(self) -> list[LedgerFinding]:
+        """Compare rows with what lies on the disk, all of it."""
+        return await upkeep.deep_check(self, self.blobs)
 
     def figures(self) -> Mapping[str, int]:
         """For metrics: `backlog`, and what the engine counts (`wal_bytes`)."""

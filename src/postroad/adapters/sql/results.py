@@ -15,6 +15,7 @@ from postroad.ports.store import Attempt, DeliveryResult, DeliveryState, Outcome
 
 ATTEMPT = ("id", "message", "started", "ended", "host", "address", "tls", "timings", "dialogue")
 
+_ONCE = "ON CONFLICT DO NOTHING"  # whoever tells the same outcome twice finds the first
 # A wish that the owner did not come to stays with a row that is tried again, except the wish for just that.
 _WISH = "wish = CASE WHEN ? = 'queued' AND wish <> 'retry' THEN wish ELSE '' END"
 _APPLY = f"""UPDATE delivery SET state = ?, last_status = ?, tries = ?, due = ?, dest = COALESCE(?, dest), owner = ?,
@@ -40,8 +41,8 @@ def apply_group(connection: Connection, names: NameCaches, group: Sequence[Outco
     rows = [_result_row(result, dests) for outcomes in group for result in outcomes.results]
     held: dict[DeliveryId, int] = dict(connection.returning_many(_APPLY, rows))
     attempts = [outcomes.attempt for outcomes in group if outcomes.attempt]
-    connection.insert("attempt", ATTEMPT, [attempt_row(attempt) for attempt in attempts])
-    connection.insert("delivery_attempt", ("attempt", "delivery", "status"), _statuses(group))
+    connection.insert("attempt", ATTEMPT, [attempt_row(attempt) for attempt in attempts], _ONCE)
+    connection.insert("delivery_attempt", ("attempt", "delivery", "status"), _statuses(group), _ONCE)
     events = []
     for outcomes in group:
         stale = {result.delivery for result in outcomes.results if result.delivery not in held}

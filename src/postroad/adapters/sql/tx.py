@@ -12,6 +12,7 @@ from postroad.adapters.sql.repositories.installation import Meta, Nodes
 from postroad.adapters.sql.repositories.ledger import LedgerRows
 from postroad.adapters.sql.repositories.mailboxes import Mailboxes, MailboxMessages
 from postroad.adapters.sql.repositories.messages import Events, Messages, Refusals
+from postroad.adapters.sql.repositories.places import Places
 from postroad.adapters.sql.repositories.retention import Retention
 from postroad.adapters.sql.repositories.tenants import Accounts, Aliases, Domains
 
@@ -73,6 +74,10 @@ class SqlTx:
     @property
     def ledger(self) -> LedgerRows:
         return LedgerRows(self._connection)
+
+    @property
+    def places(self) -> Places:
+        return Places(self._connection)
 
     @property
     def retention(self) -> Retention:

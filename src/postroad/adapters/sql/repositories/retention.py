@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from postroad.adapters.sql.connection import Connection, in_list, slices
 from postroad.adapters.sql.values import moment
-from postroad.ports.ids import BlobId
 
 
 class Retention:
@@ -73,40 +71,3 @@ class Retention:
             self._connection.run("DELETE FROM vanished WHERE mailbox = ?", (mailbox,))
             self._connection.run("DELETE FROM mailbox WHERE id = ?", (mailbox,))
         return taken or 1
-
-    def unnamed_blobs(self, after: BlobId, before: BlobId, limit: int = 500) -> tuple[BlobId | None, int]:
-        """Look at one slice of blobs between two ids and forget those that no row names.
-
-        Returns where the next slice begins (None: done) and how many were forgotten.
-        """
-        rows = self._connection.rows(
-            "SELECT id, NOT EXISTS (SELECT 1 FROM message WHERE message.blob = b.id)"
-            " AND NOT EXISTS (SELECT 1 FROM mailbox_message WHERE mailbox_message.blob = b.id)"
-            " FROM blob b WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
-            (after, before, limit),
-        )
-        unnamed = [row[0] for row in rows if row[1]]
-        for some in slices(unnamed):
-            listed, params = in_list(some)
-            for table in ("content", "blob"):
-                self._connection.run(f"DELETE FROM {table} WHERE id IN {listed}", params)
-        return (BlobId(rows[-1][0]) if len(rows) == limit else None), len(unnamed)
-
-    def empty_segments(self, names: Sequence[str]) -> list[str]:
-        """Which of these files no blob lies in any more; their rows go with the answer."""
-        empty: list[str] = []
-        for some in slices(names):
-            listed, params = in_list(some)
-            live = {
-                row[0]
-                for row in self._connection.rows(
-                    f"SELECT name FROM segment s WHERE name IN {listed}"
-                    " AND EXISTS (SELECT 1 FROM blob WHERE blob.segment = s.id)",
-                    params,
-                )
-            }
-            gone = [name for name in some if name not in live]
-            listed, params = in_list(gone)
-            self._connection.run(f"DELETE FROM segment WHERE name IN {listed}", params)
-            empty += gone
-        return empty
