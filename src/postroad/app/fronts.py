@@ -138,7 +138,7 @@ class Fronts:
         from postroad.sessions.pop3 import Pop3Services
 
         services = self._services
-        return Pop3Services(services.store, services.blobs, self._mailboxes, services.credentials)
+        return Pop3Services(services.store, services.blobs, self._mailboxes, services.credentials, services.clock)
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._shared:

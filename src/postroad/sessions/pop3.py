@@ -15,6 +15,7 @@ from postroad.mailbox.service import MailboxService
 from postroad.observe import log
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.blobs import BlobStore
+from postroad.ports.clock import Clock
 from postroad.ports.net import Connection
 from postroad.ports.store import Refused, Store, StoreUnavailable
 from postroad.proto.pop3 import commands
@@ -35,6 +36,8 @@ from postroad.proto.sasl.plain import SERVER_MECHANISMS
 from postroad.sessions.maildrop import Maildrop
 
 PIECE = 64 * 1024  # what is gathered before the peer has to read
+LOGIN_FAILURE_DELAY = 2.0  # seconds, doubled with each failure of a connection: guessing shall be slow
+MAX_LOGIN_FAILURE_DELAY = 16.0
 WHOLE_LISTING = 2000  # messages whose LIST or UIDL goes out at once
 
 NO_SUCH_MESSAGE = "no such message"
@@ -52,12 +55,13 @@ class Pop3Services:
     blobs: BlobStore
     mailboxes: MailboxService
     credentials: Credentials
+    clock: Clock
 
 
 class Pop3Session:
     """One connection's front end. Implements ports.net.Session."""
 
-    __slots__ = ("_connection", "_drop", "_exchange", "_machine", "_services", "_unsent")
+    __slots__ = ("_connection", "_drop", "_exchange", "_failures", "_machine", "_services", "_unsent")
 
     def __init__(self, machine: Pop3Server, services: Pop3Services) -> None:
         self._machine = machine
@@ -65,6 +69,7 @@ class Pop3Session:
         self._connection: Connection | None = None
         self._drop: Maildrop | None = None
         self._exchange: ServerExchange | None = None  # of the last AUTH
+        self._failures = 0  # logins refused on this connection
         self._unsent = 0  # octets of messages gathered in the machine since the peer last had to read
 
     # --- ports.net.Session --------------------------------------------------------------------------------------------
@@ -125,14 +130,14 @@ class Pop3Session:
             case Offered(name, password):
                 return self._log_in(name, password)
             case Failure(cause):
-                self._refuse_login(cause)
+                return self._refuse_login(cause)
         return None
 
     async def _log_in(self, name: str, password: str) -> None:
         try:
             account = await self._services.credentials.verify(name, password)
             if account is None:
-                self._refuse_login("wrong name or password", name)
+                await self._refuse_login("wrong name or password", name)
                 return
             drop = Maildrop(self._services.store, self._services.blobs, self._services.mailboxes)
             await drop.load(account.id)
@@ -145,9 +150,13 @@ class Pop3Session:
         count, size = drop.totals()
         self._machine.authenticated(f"{count} messages ({size} octets)")
 
-    def _refuse_login(self, cause: str, name: str = "") -> None:
+    async def _refuse_login(self, cause: str, name: str = "") -> None:
+        """The same answer after the same wait, whatever was wrong."""
+        delay = min(LOGIN_FAILURE_DELAY * 2**self._failures, MAX_LOGIN_FAILURE_DELAY)
+        self._failures += 1
         COUNTERS.logins_refused += 1
         _log.info("login refused", client=self._peer.peer.host, account=name[:320], cause=cause)
+        await self._services.clock.sleep(delay)
         self._machine.refuse_login()
 
     # --- commands -----------------------------------------------------------------------------------------------------

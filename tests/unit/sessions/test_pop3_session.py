@@ -23,12 +23,22 @@ SMALL = [b"Subject: %d\r\n\r\nbody %d\r\n.dot\r\n" % (n, n) for n in range(1, 21
 LARGE = b"Subject: large\r\n\r\n" + b"".join(b"%d and a long line behind it\r\n" % n for n in range(8000))
 
 
+class NoWait:
+    """A clock whose sleeps are over at once, and known."""
+
+    def __init__(self):
+        self.slept = []
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+
+
 class Visit:
     """A client in memory, with an account that has some messages."""
 
     def __init__(self, post, account, network):
         self.post, self.account, self.network = post, account, network
-        self.services = Pop3Services(post.store, post.store.blobs, post.mailboxes, post.credentials)
+        self.services = Pop3Services(post.store, post.store.blobs, post.mailboxes, post.credentials, NoWait())
         profile = Pop3Profile("mail.example.test", plaintext_login=True)
 
         def accept():
@@ -136,6 +146,15 @@ async def test_all_messages_pipelined(tmp_path):
             b"+OK %d octets\r\n%b.\r\n" % (len(message), message.replace(b"\r\n.", b"\r\n..")) for message in SMALL
         )
         assert said == expected + b"+OK 15 octets\r\nSubject: 20\r\n\r\n.\r\n+OK bye\r\n"
+
+
+async def test_guessing_is_slow(tmp_path):
+    async with visiting(tmp_path) as visit:
+        for _ in range(5):
+            await visit.say(f"USER {ADDRESS}")
+            assert await visit.say("PASS guess") == "-ERR [AUTH] wrong name or password"
+        assert visit.services.clock.slept == [2.0, 4.0, 8.0, 16.0, 16.0]
+        assert await visit.client.rest() == b""
 
 
 async def test_large_messages_are_streamed(tmp_path):
