@@ -31,6 +31,7 @@ class AttemptRequest:
     tickets: Sequence[Ticket] = ()  # start records, while it is under way
     put_back: int = 0  # how often it came back untried
     loading: bool = False
+    cached: int = 0  # octets of `content` that count against the limit of bodies in memory
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from weakref import WeakSet
 
 from postroad.delivery.agent import Feed, OpenFailure
 from postroad.delivery.mx import Hosts
-from postroad.delivery.smtp import Conversation, Craft, Target
+from postroad.delivery.smtp import Conversation
+from postroad.delivery.target import Craft, Target
 from postroad.mail.status import EnhancedCode, Status
 from postroad.ports.net import ClientTls, Dialer, Endpoint
 from postroad.routing.routes import Transport

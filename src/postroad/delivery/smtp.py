@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from postroad.delivery.agent import AttemptRequest, Feed, OpenFailure
+from postroad.delivery.target import Craft, Target
 from postroad.delivery.transaction import Transaction, to_status
 from postroad.mail.envelope import BodyFlag, TlsInfo
 from postroad.mail.status import Status, status
 from postroad.observe import log
-from postroad.ports.clock import Clock
-from postroad.ports.ids import AttemptId, IdSource
-from postroad.ports.net import ClientTls, Connection, Endpoint
+from postroad.ports.ids import AttemptId
+from postroad.ports.net import Connection
 from postroad.proto.smtp.client import (
     ClientEvent,
     Command,
@@ -30,48 +29,12 @@ from postroad.proto.smtp.client import (
     SmtpClient,
 )
 from postroad.proto.smtp.incoming import RemoteReply
-from postroad.routing.routes import Transport
 
 QUICK = 0.25  # seconds: a server slower than this after the final dot gets no message chained behind another
 
 _EIGHT_BIT, _DOT_LINES = int(BodyFlag.EIGHT_BIT), int(BodyFlag.DOT_LINES)  # an IntFlag's own & is ten times slower
 
 _log = log.get("delivery")
-
-
-@dataclass(frozen=True, slots=True)
-class Craft:
-    """What every conversation of this process shares."""
-
-    hostname: str  # said in EHLO
-    clock: Clock
-    ids: IdSource
-    messages_per_connection: int
-    idle_timeout: float
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where one conversation goes. `plain_because`, when set, is why no TLS is tried."""
-
-    host: str
-    endpoint: Endpoint
-    transport: Transport
-    plain_because: str = ""
-
-    @property
-    def is_here(self) -> bool:
-        """On this machine: nobody listens in between."""
-        return self.endpoint.host == "::1" or self.endpoint.host.startswith("127.")
-
-    @property
-    def verify(self) -> bool:
-        """A password goes to a server that has proven its name, and to no other."""
-        return bool(self.transport.password) and not self.is_here
-
-    @property
-    def tls(self) -> ClientTls:
-        return ClientTls(self.host, self.verify)
 
 
 class Conversation:

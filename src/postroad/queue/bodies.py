@@ -20,18 +20,15 @@ class Bodies:
         self._store = store
         self._blobs = blobs
 
-    async def load(self, requests: Sequence[AttemptRequest]) -> int:
-        """Give each request its `content` or `stream`; the octets now in memory. Raises when one cannot be had."""
+    async def load(self, requests: Sequence[AttemptRequest]) -> None:
+        """Give each request its `content` or `stream`. Raises when one cannot be had."""
         await self._find(requests)
         small = [(r, r.place) for r in requests if r.message.size <= SMALL_BODY and r.place is not None]
         bodies = await self._blobs.read_many([(place, 0, None) for _, place in small])
-        octets = 0
         for (request, _), body in zip(small, bodies, strict=True):
             if len(body) != request.message.size:
                 raise OSError(f"the stored message has {len(body)} octets instead of {request.message.size}")
             request.content = body
-            octets += len(body)
-        return octets
 
     async def _find(self, requests: Sequence[AttemptRequest]) -> None:
         unplaced = [request.message.blob for request in requests if request.place is None]

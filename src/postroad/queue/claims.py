@@ -20,8 +20,9 @@ from postroad.ports.ids import BlobId, DeliveryId
 from postroad.ports.signals import Signals
 from postroad.ports.store import Delivery, QueueEntry, Store, StoreUnavailable, Tx, Wish
 from postroad.ports.store import Lane as StoreLane
+from postroad.queue.lanes import Route, domain_of
 from postroad.queue.results import Results
-from postroad.queue.runner import Route, Runner, domain_of
+from postroad.queue.runner import Runner
 from postroad.routing.routes import Transport
 
 PAGE = 200  # rows of one claim: a unit of bulk work stays below 20 ms

@@ -6,10 +6,20 @@ A lane holds; the runner decides (`Decider`): what is under way, what comes next
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from postroad.delivery.agent import AttemptOutcome, AttemptRequest, Carrier
+from postroad.ports.blobs import BlobPlace
+from postroad.ports.store import Delivery, Message
 from postroad.queue.pacing import Pace
+from postroad.routing.routes import Transport
+
+Route = Callable[[str], Transport | Awaitable[Transport]]
+"""The next hop for a domain: routing.directory.Directory.route."""
+
+Add = Callable[[str, Message, list[Delivery], bytes | None, BlobPlace | None], None]
+Drop = Callable[[AttemptRequest], None]
 
 
 class Decider(Protocol):
@@ -76,3 +86,27 @@ class Lane:
             if carrier in self.idle_carriers:
                 self.idle_carriers.remove(carrier)
             self._decider.has_room(self)
+
+
+async def current_transport(lane: Lane, route: Route, add: Add, drop: Drop) -> Transport | None:
+    """The lane's transport as it is routed today. What has another route by now is added there, and dropped here."""
+    while lane.ready:
+        first = lane.ready[0]
+        if not first.deliveries:
+            drop(lane.ready.popleft())
+            continue
+        domain = domain_of(first.deliveries[0].forward_path)
+        routed = route(domain)
+        transport = routed if isinstance(routed, Transport) else await routed
+        if transport.dest == lane.dest:
+            return transport
+        for request in list(lane.ready):
+            moved = [d for d in request.deliveries if domain_of(d.forward_path) == domain]
+            if moved:
+                request.deliveries = [d for d in request.deliveries if d not in moved]
+                add(transport.dest, request.message, moved, request.content, request.place)
+    return None
+
+
+def domain_of(forward_path: str) -> str:
+    return forward_path.rpartition("@")[2]

@@ -14,12 +14,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from postroad.delivery.agent import AttemptRequest, OpenFailure
 from postroad.events.recorder import Recorder
 from postroad.mail.status import Status, status
 from postroad.observe import log
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.clock import Clock
-from postroad.ports.ids import DeliveryId, IdSource, NodeId
+from postroad.ports.ids import AttemptId, DeliveryId, IdSource, NodeId
 from postroad.ports.random import Random
 from postroad.ports.store import (
     Attempt,
@@ -69,6 +70,7 @@ class Results:
         self._bounces = bounces
         self._schedule = schedule
         self._clock = clock
+        self._ids = ids
         self._random = random
         self._recorder = Recorder(ids)
         self._finished = finished
@@ -106,6 +108,17 @@ class Results:
             self._spawn(self._write_reported(message, failures, Outcomes(results, attempt, events)))
         else:
             self._write(Outcomes(results, attempt, events))
+
+    def unreached(self, requests: Sequence[AttemptRequest], failure: OpenFailure, began: datetime | None) -> None:
+        """No connection came about (`began`: now; else a while ago, and the destination rests).
+
+        The first request carries the record of what was tried; a failure for good is on record with each.
+        """
+        for index, request in enumerate(requests):
+            made = None
+            if began is not None and (index == 0 or failure.status.is_permanent):
+                made = failure.attempt(AttemptId(self._ids.new()), request.message.id, began, self._clock.now())
+            self.record(request.message, [(d, failure.status) for d in request.deliveries], made, request.dest)
 
     def hold(self, delivery: Delivery, why: str) -> None:
         """Out of the queue's hands until somebody releases it."""

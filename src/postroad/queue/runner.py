@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -21,14 +21,13 @@ from postroad.observe import log
 from postroad.ports.attempts import StartLog
 from postroad.ports.blobs import BlobPlace
 from postroad.ports.clock import Clock
-from postroad.ports.ids import AttemptId, DeliveryId, IdSource
+from postroad.ports.ids import DeliveryId, IdSource
 from postroad.ports.random import Random
 from postroad.ports.store import Delivery, Message, Wish
 from postroad.queue.bodies import Bodies
-from postroad.queue.lanes import Lane
+from postroad.queue.lanes import Lane, Route, current_transport
 from postroad.queue.pacing import Pace
 from postroad.queue.results import Results
-from postroad.routing.routes import Transport
 
 MAX_READY = 50_000  # deliveries in memory
 MAX_CACHED = 64 * 1024 * 1024  # octets of bodies in memory
@@ -40,7 +39,6 @@ BUG = status(451, "4.3.0", "a fault of this server; it will be tried again")
 UNREADABLE = status(451, "4.3.0", "the message cannot be read from the disk now")
 BROKEN = status(451, "4.4.2", "connections to this server keep breaking off")
 
-Route = Callable[[str], Transport | Awaitable[Transport]]
 _log = log.get("queue")
 
 
@@ -133,8 +131,7 @@ class Runner:
             request = AttemptRequest(dest, message, part, content, place=place)
             for delivery in part:
                 self._known[delivery.id] = request
-            if content is not None:
-                self._cached += len(content)
+            self._cache(request)
             lane.ready.append(request)
         self._want(lane)
 
@@ -211,7 +208,7 @@ class Runner:
         while ready:
             request = ready[0]
             if not request.deliveries:  # all taken away by hand
-                ready.popleft()
+                self._uncache(ready.popleft())
                 continue
             if request.content is None and request.stream is None:
                 self._read_ahead(lane)
@@ -277,8 +274,7 @@ class Runner:
         again = AttemptRequest(
             request.dest, request.message, deliveries, request.content, request.stream, request.place
         )
-        if again.content is not None:
-            self._cached += len(again.content)
+        self._cache(again)
         for delivery in deliveries:
             self._end_ticket(request, delivery.id)
             self._known[delivery.id] = again
@@ -289,7 +285,7 @@ class Runner:
     async def _open(self, lane: Lane) -> None:
         began = self._clock.now()
         try:
-            transport = await self._transport(lane)
+            transport = await current_transport(lane, self._route, self._add, self._uncache)
             failure = await self._pool.open(transport, lane) if transport is not None else None
             unneeded = transport is None
         except Exception as error:
@@ -304,28 +300,6 @@ class Runner:
         if self._stopping:
             self._settle()
 
-    async def _transport(self, lane: Lane) -> Transport | None:
-        """The route as it is today. Requests whose route has changed move to another lane."""
-        while lane.ready:
-            first = lane.ready[0]
-            if not first.deliveries:
-                lane.ready.popleft()
-                continue
-            domain = domain_of(first.deliveries[0].forward_path)
-            routed = self._route(domain)
-            transport = routed if isinstance(routed, Transport) else await routed
-            if transport.dest == lane.dest:
-                return transport
-            self._move(lane, domain, transport.dest)
-        return None
-
-    def _move(self, lane: Lane, domain: str, dest: str) -> None:
-        for request in list(lane.ready):
-            moved = [d for d in request.deliveries if domain_of(d.forward_path) == domain]
-            if moved:
-                request.deliveries = [d for d in request.deliveries if d not in moved]
-                self._add(dest, request.message, moved, request.content, request.place)
-
     def _not_opened(self, lane: Lane, failure: OpenFailure, began: datetime) -> None:
         if self._stopping:
             return
@@ -338,22 +312,23 @@ class Runner:
         self._suspend(lane, failure, began)
 
     def _suspend(self, lane: Lane, failure: OpenFailure | None = None, began: datetime | None = None) -> None:
-        """Settle what waits here by the failure that is known, without dialling for each.
-
-        The first request carries the record of the attempt that was made; a failure for good is on record with each.
-        """
+        """Settle what waits here by the failure that is known, without dialling for each."""
         failure = failure or lane.pace.why
         assert failure is not None
         waiting = [request for request in lane.ready if request.deliveries]
         lane.ready.clear()
-        for request in waiting:
-            made = None
-            if began is not None and (request is waiting[0] or failure.status.is_permanent):
-                made = failure.attempt(AttemptId(self._ids.new()), request.message.id, began, self._clock.now())
-            statuses = [(delivery, failure.status) for delivery in request.deliveries]
-            self.results.record(request.message, statuses, made, lane.dest)
+        self.results.unreached(waiting, failure, began)
 
     # -- bodies ------------------------------------------------------------------------------------------------
+
+    def _cache(self, request: AttemptRequest) -> None:
+        if request.content is not None and not request.cached:
+            request.cached = len(request.content)
+            self._cached += request.cached
+
+    def _uncache(self, request: AttemptRequest) -> None:
+        self._cached -= request.cached
+        request.cached = 0
 
     def _read_ahead(self, lane: Lane) -> None:
         """Begin to read the next few bodies that are not in memory."""
@@ -369,13 +344,14 @@ class Runner:
 
     async def _read(self, lane: Lane, requests: list[AttemptRequest]) -> None:
         try:
-            self._cached += await self._bodies.load(requests)
+            await self._bodies.load(requests)
         except Exception as error:
             _log.exception("messages cannot be read", error, dest=lane.dest)
             self._unreadable(lane, requests)
         finally:
             for request in requests:
                 request.loading = False
+                self._cache(request)
         self._want(lane)
 
     def _unreadable(self, lane: Lane, requests: list[AttemptRequest]) -> None:
@@ -393,8 +369,8 @@ class Runner:
             if request is None:
                 continue
             self._end_ticket(request, delivery)
-            if request.content is not None and not any(d.id in self._known for d in request.deliveries):
-                self._cached -= len(request.content)
+            if request.cached and not any(d.id in self._known for d in request.deliveries):
+                self._uncache(request)
         if self._stopping:
             self._settle()
 
@@ -490,7 +466,3 @@ class Runner:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def domain_of(forward_path: str) -> str:
-    return forward_path.rpartition("@")[2]

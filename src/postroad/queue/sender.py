@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from postroad.config.schema import DeliverySettings
 from postroad.delivery.mx import Hosts
 from postroad.delivery.pool import Pool
-from postroad.delivery.smtp import Craft
+from postroad.delivery.target import Craft
 from postroad.ports.attempts import StartLog
 from postroad.ports.blobs import BlobStore
 from postroad.ports.clock import Clock
@@ -26,8 +26,9 @@ from postroad.ports.store import Store
 from postroad.queue.bodies import Bodies
 from postroad.queue.bounces import Bounces, Submit
 from postroad.queue.claims import Claims
+from postroad.queue.lanes import Route
 from postroad.queue.results import Results
-from postroad.queue.runner import Caps, Route, Runner
+from postroad.queue.runner import Caps, Runner
 from postroad.queue.schedule import Schedule
 
 GRACE = 10.0  # seconds that attempts under way get when we stop

@@ -9,7 +9,7 @@ import pytest
 from postroad.delivery.agent import AttemptRequest
 from postroad.delivery.mx import Hosts
 from postroad.delivery.pool import Pool
-from postroad.delivery.smtp import Craft
+from postroad.delivery.target import Craft
 from postroad.mail.envelope import BodyFlag
 from postroad.routing.routes import RouteSettings, Transport, TransportKind, transport
 from postroad.testing.clock import JumpingClock, settle

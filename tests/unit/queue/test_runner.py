@@ -9,7 +9,7 @@ import pytest
 from postroad.config.schema import DeliverySettings
 from postroad.delivery.mx import Hosts
 from postroad.delivery.pool import Pool
-from postroad.delivery.smtp import Craft
+from postroad.delivery.target import Craft
 from postroad.events.model import EventKind
 from postroad.mail.status import status
 from postroad.ports.ids import id_text
@@ -50,7 +50,6 @@ class StoredBodies:
             raise OSError("the disk is in trouble")
         for request in requests:
             request.content = CONTENT
-        return len(CONTENT) * len(requests)
 
     async def read(self, message, length):
         return CONTENT[:length]
@@ -355,6 +354,8 @@ async def test_the_route_is_asked_at_each_attempt(world):
     assert world.state(one) is DELIVERED
     assert len(smart.taken) == 1
     assert world.remote.connections == 0
+    assert world.runner._cached == 0
+    assert world.store.results[one].dest is None  # it is done: where it would have gone does not matter
 
 
 async def test_a_body_not_in_memory_is_read_when_its_turn_comes(world):
@@ -415,6 +416,7 @@ async def test_a_wish_for_what_waits_is_applied_at_once(world, wish, state, even
     assert world.store.events(one) == events
     assert world.state(two) is DELIVERED
     assert world.remote.taken[0].recipients == ["c@mx.test"]
+    assert world.runner._cached == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Where a conversation goes, and what all conversations of a process share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from postroad.ports.clock import Clock
+from postroad.ports.ids import IdSource
+from postroad.ports.net import ClientTls, Endpoint
+from postroad.routing.routes import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Craft:
+    """What every conversation of this process shares."""
+
+    hostname: str  # said in EHLO
+    clock: Clock
+    ids: IdSource
+    messages_per_connection: int
+    idle_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one conversation goes. `plain_because`, when set, is why no TLS is tried."""
+
+    host: str
+    endpoint: Endpoint
+    transport: Transport
+    plain_because: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        """On this machine: nobody listens in between."""
+        return self.endpoint.host == "::1" or self.endpoint.host.startswith("127.")
+
+    @property
+    def verify(self) -> bool:
+        """A password goes to a server that has proven its name, and to no other."""
+        return bool(self.transport.password) and not self.is_here
+
+    @property
+    def tls(self) -> ClientTls:
+        return ClientTls(self.host, self.verify)
