@@ -49,7 +49,7 @@ class Finding:
 async def examine(settings: Settings, *, ask_dns: bool = True) -> list[Finding]:
     """Look at everything."""
     findings = [Finding(Grade.OK, "settings", "all understood")]
-    for look in (_services, _data_dir, _disk, _files, _clock, _tls):
+    for look in (_services, _data_dir, _disk, _files, _clock, _tls, _segments):
         findings += list(look(settings))
     findings += [finding async for finding in _database(settings)]
     findings += list(_ports(settings))
@@ -188,6 +188,20 @@ def _covers(names: list[str], hostname: str) -> bool:
     """RFC 6125 §6.4.3: a wildcard stands for one label."""
     parent = hostname.lower().partition(".")[2]
     return hostname.lower() in names or f"*.{parent}" in names
+
+
+def _segments(settings: Settings) -> Iterator[Finding]:
+    """Files that a write or sync has failed in: what they hold was refused, the disk may be failing."""
+    from postroad.adapters.blobs.segments import SegmentBlobs
+    from postroad.adapters.sql.upkeep import quarantined
+
+    blobs = SegmentBlobs(settings.data_dir, read_only=True)
+    try:
+        for name, error in quarantined(blobs).items():
+            change = "look at the disk; `postroad ledger --deep` proves what is there"
+            yield Finding(Grade.PROBLEM, "segments", f"writing to {name} failed: {error}", change)
+    finally:
+        blobs.close()
 
 
 async def _database(settings: Settings) -> AsyncIterator[Finding]:

@@ -1,4 +1,5 @@
-"""The role `janitor`: what [retention] no longer keeps is deleted, in slices.
+"""The role `janitor`: what [retention] no longer keeps is deleted, in slices, and content that no row
+names is swept.
 
 Slices go in the store's low lane with a breath between them, so that accepting mail never waits for them.
 """
@@ -8,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from postroad.adapters.sql.database import Database
 from postroad.config.schema import Retention
 from postroad.observe import log
 from postroad.ports.clock import Clock
-from postroad.ports.store import Lane, Store, StoreUnavailable, Tx
+from postroad.ports.store import Lane, StoreUnavailable, Tx
 
 EVERY = timedelta(hours=1)
+SWEEP_AGE = timedelta(days=1)  # content younger than this may belong to a message that is being accepted
 BREATH = 0.05  # seconds between two slices
 FIRST_LOOK = 60.0  # seconds after the start
 
@@ -23,7 +26,7 @@ _log = log.get("janitor")
 class Janitor:
     """One for a process with the role. Whoever starts `run` as a task ends it."""
 
-    def __init__(self, store: Store, clock: Clock, retention: Retention) -> None:
+    def __init__(self, store: Database, clock: Clock, retention: Retention) -> None:
         self._store = store
         self._clock = clock
         self._retention = retention
@@ -48,6 +51,7 @@ class Janitor:
             "events": await self._until_done(lambda tx: tx.retention.events(events)),
             "refusals": await self._until_done(lambda tx: tx.retention.refusals(refusals)),
             "mailboxes": await self._until_done(lambda tx: tx.retention.deleted_mailboxes()),
+            "contents": await self._store.sweep(now - SWEEP_AGE),
         }
         if any(deleted.values()):
             _log.info("cleaned up", **deleted)

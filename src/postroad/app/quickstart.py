@@ -109,8 +109,6 @@ async def _fill(plan: Plan, password: str) -> None:
     except ConfigError as error:
         raise ConfigError([*error.problems, Problem("", "quickstart wrote this")], plan.config) from error
     async with open_services(settings) as services:
-        for command, values in (
-            ("domain.add", {"name": plan.domain}),
-            ("account.add", {"address": plan.address, "password": password}),
-        ):
-            await perform(services, command, Arguments(values))
+        if await services.administration.domain(plan.domain) is None:
+            await perform(services, "domain.add", Arguments({"name": plan.domain}))
+        await perform(services, "account.add", Arguments({"address": plan.address, "password": password}))

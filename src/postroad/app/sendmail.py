@@ -12,7 +12,7 @@ from typing import Any
 from postroad.app.arguments import Arguments
 from postroad.app.services import Services
 from postroad.intake.fields import wire_lines
-from postroad.mail.addresses import parse_addresses
+from postroad.mail.addresses import MISSING_DOMAIN, parse_addresses
 from postroad.mail.header import Header
 from postroad.ports.store import DomainKind, Refused, Tx
 
@@ -61,10 +61,9 @@ def header_recipients(header: Header) -> list[str]:
     for name in _RECIPIENT_FIELDS:
         for value in header.all(name):
             for mailbox in parse_addresses(value):
-                if mailbox.local_part and mailbox.domain:
-                    found.append(f"{_text(mailbox.local_part)}@{_text(mailbox.domain)}")
-                elif mailbox.local_part and mailbox.name is None:
-                    found.append(_text(mailbox.local_part))
+                if mailbox.local_part and mailbox.domain:  # a group's name and its end have no domain
+                    bare = mailbox.domain == MISSING_DOMAIN
+                    found.append(_text(mailbox.local_part) + ("" if bare else f"@{_text(mailbox.domain)}"))
     return found
 
 

@@ -67,6 +67,7 @@ async def open_rows(settings: Settings) -> Database:
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open for writing, migrating the schema where needed. The caller holds the lock. Raises StoreUnavailable."""
     clock = SystemClock()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         store = open_database(settings.storage, settings.data_dir, clock, settings.limits)
         stack.push_async_callback(store.close)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import smtplib
 import ssl
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,18 +109,27 @@ def _server(settings: Settings | None, named: str, tls: str | None) -> tuple[str
 def _compose(
     sender: str, recipients: tuple[str, ...], subject: str, body: str | None, attachments: tuple[Path, ...]
 ) -> bytes:
-    import mimetypes
-    from email.message import EmailMessage
-    from email.policy import SMTP
+    from postroad.mail.compose import Attachment, ComposeError, compose
 
     text = body if body is not None else "" if sys.stdin.isatty() else sys.stdin.read()
-    message = EmailMessage(policy=SMTP)
-    message["From"], message["To"], message["Subject"] = sender, ", ".join(recipients), subject
-    message.set_content(text or "This message was sent by `postroad send`.\n")
-    for path in attachments:
-        kind, _, subtype = (mimetypes.guess_type(path.name)[0] or "application/octet-stream").partition("/")
-        message.add_attachment(path.read_bytes(), maintype=kind, subtype=subtype, filename=path.name)
-    return message.as_bytes()
+    try:
+        return compose(
+            header_from=sender,
+            to=list(recipients),
+            subject=subject,
+            date=datetime.now(UTC),
+            message_id=f"<{secrets.token_hex(12)}@{sender.rpartition('@')[2]}>",
+            text=text or "This message was sent by `postroad send`.\n",
+            attachments=[Attachment(path.name, path.read_bytes(), _media_type(path)) for path in attachments],
+        )
+    except ComposeError as error:
+        raise Refused(str(error)) from None
+
+
+def _media_type(path: Path) -> str:
+    import mimetypes
+
+    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
 class _Spoken:
