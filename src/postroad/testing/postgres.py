@@ -137,7 +137,7 @@ def _programs(directory: Path, run_as: dict[str, Any]) -> Path:
     assert spec is not None, "ask `available` first"
     assert spec.submodule_search_locations
     installed = sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*"))[-1]
-    asked = [installed / "bin" / "postgres", "--version"]
+    asked: list[str | Path] = [installed / "bin" / "postgres", "--version"]
     try:
         subprocess.run(asked, capture_output=True, check=True, cwd="/", **run_as)  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
