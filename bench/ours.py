@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from bench.harness import CpuGroup, Unable
 
@@ -49,10 +50,8 @@ class Postroad:
         return done.stdout
 
     def start(self) -> None:
-        log = (self.folder / "serve.log").open("ab")
-        process = self.group.start([*POSTROAD, "--config", str(self.config), "serve"],
-                                   stdout=subprocess.PIPE, stderr=log, env=os.environ)  # fmt: skip
-        self._process = process
+        with (self.folder / "serve.log").open("ab") as log:
+            self._process = process = self._launch(log)
         assert process.stdout is not None
         for raw in process.stdout:
             words = raw.decode().split()
@@ -61,6 +60,10 @@ class Postroad:
             elif words == ["ready"]:
                 return
         raise Unable(f"postroad did not start, see {self.folder}/serve.log")
+
+    def _launch(self, log: BinaryIO) -> subprocess.Popen[bytes]:
+        return self.group.start([*POSTROAD, "--config", str(self.config), "serve"],
+                                stdout=subprocess.PIPE, stderr=log, env=os.environ)  # fmt: skip
 
     @property
     def port(self) -> int:
@@ -80,3 +83,5 @@ class Postroad:
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+        if process is not None and process.stdout is not None:
+            process.stdout.close()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from bench.postfix import Postfix, maildir, relay
-from conftest import Site, program
-from mailbag import added_fields, fetch_by_subject, message
+from tests.interop.foreign import Site, program
+from tests.interop.mailbag import added_fields, fetch_by_subject, message
 
 pytestmark = pytest.mark.interop
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Site, program, run
-from mailbag import added_fields, message
+from tests.interop.foreign import Site, program, run
+from tests.interop.mailbag import added_fields, message
 
 pytestmark = pytest.mark.interop
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Site, program, run
-from mailbag import added_fields, fetch_by_subject, message
+from tests.interop.foreign import Site, program, run
+from tests.interop.mailbag import added_fields, fetch_by_subject, message
 
 pytestmark = pytest.mark.interop
 
@@ -31,7 +31,7 @@ def by_smtplib(site: Site, mode: str, mail: bytes, tmp: Path) -> None:
 
 def by_swaks(site: Site, mode: str, mail: bytes, tmp: Path) -> None:
     path = tmp / "message"
-    path.write_bytes(mail.replace(b"\r\n", b"\n"))
+    path.write_bytes(mail.replace(b"\r\n", b"\n").removesuffix(b"\n"))  # swaks ends the last line itself
     tls = "--tls-on-connect" if mode == "submissions" else "--tls"
     for mechanism in ("PLAIN",) if mode == "submissions" else ("LOGIN",):
         run([
@@ -66,7 +66,7 @@ SENDERS: dict[str, Sender] = {"smtplib": by_smtplib, "swaks": by_swaks, "msmtp":
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", SENDERS)
 def test_submits_and_every_octet_arrives(site: Site, tmp_path: Path, name: str, mode: str) -> None:
-    token = f"{name}-{mode}"
+    token = f"{name}-to-{mode}-end"
     mail = message(token, site.alice, site.bob)
     SENDERS[name](site, mode, mail, tmp_path)
     stored = fetch_by_subject(site.port("imaps"), str(site.ca), site.bob, site.password, token)
