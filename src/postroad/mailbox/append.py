@@ -71,7 +71,8 @@ class Appending:
     async def finish(self) -> Uid:
         """Store it; returns after the commit. Raises Refused or StoreUnavailable."""
         if self._writer is not None:
-            await self._spill(self._writer)
+            if self._chunks:
+                await self._spill(self._writer)
             return await self._store(None, await _finished(self._writer))
         content = b"".join(self._chunks)
         self._chunks = []

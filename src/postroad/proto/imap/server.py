@@ -110,8 +110,10 @@ class ImapServer:
     def next_event(self) -> Event | Signal:
         if self._waiting:
             return Signal.PAUSED
-        if self._mode in (Mode.ENDED, Mode.TLS):
+        if self._mode == Mode.ENDED:
             return Signal.NEED_DATA
+        if self._mode == Mode.TLS:
+            self._reader.forget()  # whatever comes before the handshake is done is nobody's word
         event = self._append_chunk() if self._mode == Mode.APPEND else self._next_frame()
         if event is not None:
             return event
