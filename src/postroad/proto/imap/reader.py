@@ -48,7 +48,7 @@ Frame = Complete | LiteralNext | Overlong | Flood
 class CommandReader:
     """The receive buffer of one connection. `limit` is the budget of one command and its collected literals."""
 
-    __slots__ = ("_buffer", "_dropping", "_scanned", "_text", "_wanted", "limit", "streaming", "swallowing")
+    __slots__ = ("_buffer", "_dropping", "_scanned", "_skipped", "_text", "_wanted", "limit", "streaming", "swallowing")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -58,7 +58,8 @@ class CommandReader:
         self._text = b""  # of the command under way
         self._wanted = 0  # octets of a collected literal still to come
         self._scanned = 0  # no line feed before this
-        self._dropping = 0  # octets dropped of a refused command; 0: it is not refused
+        self._dropping = 0  # octets dropped of the line of a refused command; 0: none is refused
+        self._skipped = 0  # octets of the literals that a refused command went on to announce
 
     def receive(self, data: bytes) -> None:
         self._buffer += data
@@ -67,7 +68,7 @@ class CommandReader:
         """Drop everything received, as STARTTLS must (RFC 3501 §6.2.1, RFC 3207 §4.2)."""
         self._buffer.clear()
         self._text = b""
-        self.streaming = self.swallowing = self._wanted = self._scanned = self._dropping = 0
+        self.streaming = self.swallowing = self._wanted = self._scanned = self._dropping = self._skipped = 0
 
     def collect(self, literal: Literal) -> None:
         """Take the literal just announced into the command."""
@@ -97,6 +98,8 @@ class CommandReader:
     def next(self) -> Frame | None:
         """The next frame, or None: more is needed."""
         while True:
+            if self._skipped > MAX_SWALLOWED:
+                return Flood()
             if not self._octets_done():
                 return None
             end = self._buffer.find(b"\n", self._scanned)
@@ -104,9 +107,9 @@ class CommandReader:
                 return self._unfinished()
             line = literals.take(self._buffer, end + 1)
             self._scanned = 0
-            frame = self._dropped(line) if self._dropping else self._line(line)
-            if frame is not None:
-                return frame
+            if not self._dropping:
+                return self._line(line)
+            self._drop_literal(line)
 
     def _octets_done(self) -> bool:
         """Whether the octets of a collected or refused literal have all been here."""
@@ -121,7 +124,7 @@ class CommandReader:
     def _line(self, line: bytes) -> Frame:
         if len(self._text) + len(line) > self.limit:
             return self._overlong(line)
-        stripped = line[:-2] if line.endswith(b"\r\n") else line[:-1]
+        stripped = _without_end(line)
         literal = literals.announced(stripped)
         if literal is None:
             text, self._text = self._text + stripped, b""
@@ -149,18 +152,15 @@ class CommandReader:
         self._drop_literal(line)
         return Overlong(text)
 
-    def _dropped(self, line: bytes) -> Frame | None:
-        """One more line of a refused command is here; it ends unless it announces a literal that comes unasked."""
-        total = self._dropping + len(line)
-        self._drop_literal(line)
-        if not self._dropping:
-            return None
-        self._dropping = total + self.swallowing
-        return Flood() if self._dropping > MAX_SWALLOWED else None
-
     def _drop_literal(self, line: bytes) -> None:
-        literal = literals.announced(line.rstrip(b"\r\n"))
+        """One more line of a refused command is here; it ends unless it announces a literal that comes unasked."""
+        literal = literals.announced(_without_end(line))
         if literal is None or literal.synchronizing:
-            self._dropping = 0
+            self._dropping = self._skipped = 0
         else:
             self.swallowing, self._dropping = literal.size, 1
+            self._skipped += literal.size
+
+
+def _without_end(line: bytes) -> bytes:
+    return line[:-2] if line.endswith(b"\r\n") else line[:-1]
