@@ -80,9 +80,7 @@ def postroad(ctx: click.Context, config: str | None) -> None:
 def main() -> None:
     """The program."""
     try:
-        postroad(standalone_mode=False, prog_name="postroad")
-    except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
+        sys.exit(postroad(standalone_mode=False, prog_name="postroad") or 0)  # --help and --version give their code
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:

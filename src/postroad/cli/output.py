@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
 import click
 import msgspec
+from msgspec import Struct
 
 from postroad.ports.ids import id_text
 
@@ -34,14 +35,25 @@ def plain(value: Any, name: str = "") -> Any:
         return id_text(value) if name in _ID_FIELDS else int(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if dataclasses.is_dataclass(value):
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return {key: plain(part, key) for key, part in fields.items() if key not in _SECRET_FIELDS}
+    if isinstance(value, Struct) or dataclasses.is_dataclass(value):
+        return {key: plain(part, key) for key, part in _fields(value) if key not in _SECRET_FIELDS}
     if isinstance(value, Mapping):
         return {str(key): plain(part, str(key)) for key, part in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, bytes):
         return [plain(part) for part in value]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _fields(record: Any) -> Iterator[tuple[str, Any]]:
+    names = record.__struct_fields__ if isinstance(record, Struct) else [f.name for f in dataclasses.fields(record)]
+    return ((name, getattr(record, name)) for name in names)
+
+
+def _field_names(value: Any) -> tuple[str, ...]:
+    """Of a record, in order; nothing for anything else."""
+    if isinstance(value, msgspec.Struct):
+        return value.__struct_fields__
+    return tuple(field.name for field in dataclasses.fields(value)) if dataclasses.is_dataclass(value) else ()
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+from msgspec import structs
 
 from postroad.cli.context import Context, dry_run_option, json_option, pass_context
 from postroad.cli.message import read_span
@@ -198,7 +198,7 @@ def _show_chosen(context: Context, filters: list[QueueFilter], name: str) -> Non
 
 def _filter_json(where: QueueFilter) -> dict[str, Any]:
     """A filter as the control socket carries it."""
-    values = {key: value for key, value in asdict(where).items() if value}
+    values = {key: value for key, value in structs.asdict(where).items() if value}
     if where.older_than:
         values["older_than"] = int(where.older_than.total_seconds())
     return values
