@@ -1,10 +1,10 @@
 """The queue: claims, wishes, what people list and change."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from postroad.adapters.sql.repositories.deliveries import TWICE
 from postroad.events.model import EventKind

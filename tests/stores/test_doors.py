@@ -1,10 +1,10 @@
 """The two hot paths and APPEND: what they write, what they refuse, and that a group hurts nobody but the guilty."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from postroad.ports.blobs import BlobPlace
 from postroad.ports.ids import BlobId, MailboxId, MessageId

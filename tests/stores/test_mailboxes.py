@@ -1,9 +1,9 @@
 """Mailboxes: names, numbers, flags, changes, copies, what is gone."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from postroad.ports.ids import MailboxId, MessageId
 from postroad.ports.store import MailboxChange, NewMailboxMessage, Refused, SystemFlag

@@ -1,10 +1,10 @@
 """Search, events, refusals, the ledger, and what time takes away."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from postroad.events.model import EventKind
 from postroad.ports.ids import BlobId, EventId

@@ -1,9 +1,9 @@
 """Domains, accounts, aliases, nodes and facts."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from postroad.ports.ids import AccountId, DomainId
 from postroad.ports.store import AccountRecord, AliasRecord, DomainKind, DomainRecord, Refused

@@ -8,12 +8,11 @@ import traceback
 
 import click
 
-from postroad.app.access import NotRunning
-from postroad.app.build import CannotListen
-from postroad.app.lock import Locked
 from postroad.config.problems import ConfigError
 from postroad.ports.store import Refused, StoreUnavailable
 
+# Exceptions of `app` whose text says all, by name: to import them would have every command import the whole server.
+_PLAIN = frozenset({"Locked", "NotRunning", "CannotListen"})
 PROBLEM = 1
 MISUSE = 2
 
@@ -31,7 +30,7 @@ def explain(error: Exception) -> int:
             _explain_config(error)
         case Refused():
             _say(str(error))
-        case Locked() | NotRunning() | CannotListen():
+        case _ if type(error).__name__ in _PLAIN:
             _say(str(error))
         case StoreUnavailable():
             _say(f"the store cannot take this now: {error}", "is the disk full? `postroad check` looks")

@@ -13,7 +13,6 @@ import click
 
 from postroad import __version__
 from postroad.cli.context import Context
-from postroad.cli.failures import explain
 
 # name: module with a command of that name, and what `postroad --help` says of it
 COMMANDS = {
@@ -90,6 +89,8 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:
+        from postroad.cli.failures import explain
+
         sys.exit(explain(error))
 
 

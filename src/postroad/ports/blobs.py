@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from postroad.ports.ids import BlobId
 
 
-@dataclass(frozen=True, slots=True)
-class BlobRecord:
+class BlobRecord(Struct, frozen=True, gc=False):
     """Small content about to be stored: the envelope goes with it, so that segments alone can rebuild the queue."""
 
     blob: BlobId
@@ -18,8 +18,7 @@ class BlobRecord:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class BlobPlace:
+class BlobPlace(Struct, frozen=True, gc=False):
     """Where content lies: `length` octets at `offset` of `segment` (a file name, without a path)."""
 
     segment: str

@@ -6,10 +6,11 @@ A transaction is a plain function of a `Tx`; it may run twice and changes nothin
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum, StrEnum
 from typing import Any, NamedTuple, Protocol, TypeVar
+
+from msgspec import Struct
 
 from postroad.mail.envelope import BodyFlag, Origin
 from postroad.mail.status import Status
@@ -29,6 +30,10 @@ from postroad.ports.ids import (
 )
 
 T = TypeVar("T")
+
+
+class Record(Struct, frozen=True, gc=False):
+    """A row as services see it. A struct, since a dataclass takes many times as long to make, many times a message."""
 
 
 class StoreUnavailable(Exception):  # noqa: N818
@@ -59,8 +64,7 @@ class DomainKind(StrEnum):
     ALIAS = "alias"  # every address is the same address at `target`
 
 
-@dataclass(frozen=True, slots=True)
-class DomainRecord:
+class DomainRecord(Record, frozen=True):
     id: DomainId
     name: str  # A-labels, lower case
     kind: DomainKind
@@ -70,8 +74,7 @@ class DomainRecord:
     target: str = ""  # ALIAS: the domain that this one stands for
 
 
-@dataclass(frozen=True, slots=True)
-class AccountRecord:
+class AccountRecord(Record, frozen=True):
     """A mailbox owner. `address` is the canonical key (lower case, A-labels)."""
 
     id: AccountId
@@ -86,8 +89,7 @@ class AccountRecord:
     disabled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AliasRecord:
+class AliasRecord(Record, frozen=True):
     """`address` is a canonical key, or `*@domain` for the catch-all. Targets are addresses, local or remote."""
 
     address: str
@@ -98,8 +100,7 @@ class AliasRecord:
 # --- messages and deliveries ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Record, frozen=True):
     """One accepted message: immutable."""
 
     id: MessageId
@@ -141,8 +142,7 @@ class Wish(StrEnum):
     BOUNCE = "bounce"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Record, frozen=True):
     """One recipient of one message. `dest` is the next-hop key that queueing groups by.
 
     Next-hop keys: `mx:remote.test`, `host:[192.0.2.7]:2525` or `host:relay.example:25`, `local`.
@@ -165,8 +165,7 @@ class Delivery:
     held_for: str = ""  # HELD: why
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Record, frozen=True):
     """One SMTP transaction with one next hop, for one or more recipients of one message."""
 
     id: AttemptId
@@ -176,12 +175,11 @@ class Attempt:
     host: str  # the MX host or relay
     address: str  # the IP address and port dialled
     tls: str = ""  # "TLSv1.3 TLS_AES_256_GCM_SHA384", or why there was none
-    timings: Mapping[str, float] = field(default_factory=dict)  # seconds by phase: connect, tls, ehlo, mail, rcpt, data
+    timings: Mapping[str, float] = {}  # seconds by phase: connect, tls, ehlo, mail, rcpt, data
     dialogue: str = ""  # lines "> ..." and "< ...", secrets and bodies as lengths
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Record, frozen=True):
     """Something that happened. `kind` is an events.model.EventKind."""
 
     id: EventId
@@ -189,11 +187,10 @@ class Event:
     kind: str
     message: MessageId | None = None
     delivery: DeliveryId | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Record, frozen=True):
     """An attempt that was never accepted: half of "where is my mail?"."""
 
     at: datetime
@@ -214,8 +211,7 @@ class Refusal:
 # --- mailboxes --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxRecord:
+class MailboxRecord(Record, frozen=True):
     id: MailboxId
     account: AccountId
     name: str  # UTF-8, "/" between levels; INBOX in capitals
@@ -239,8 +235,7 @@ class SystemFlag(IntEnum):
     DRAFT = 16
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxMessage:
+class MailboxMessage(Record, frozen=True):
     mailbox: MailboxId
     uid: Uid
     blob: BlobId
@@ -252,8 +247,7 @@ class MailboxMessage:
     prefix: bytes = b""  # Return-Path and Delivered-To fields, in front of the content
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Record, frozen=True):
     """What is rendered once, at delivery: the exact IMAP wire texts, for sessions without UTF8=ACCEPT."""
 
     blob: BlobId
@@ -269,8 +263,7 @@ class Content:
     sent: datetime | None = None  # the Date field
 
 
-@dataclass(frozen=True, slots=True)
-class NewMailboxMessage:
+class NewMailboxMessage(Record, frozen=True):
     """A message about to enter a mailbox; the store gives it its UID and mod-sequence."""
 
     mailbox: MailboxId
@@ -284,8 +277,7 @@ class NewMailboxMessage:
     message: MessageId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxChange:
+class MailboxChange(Record, frozen=True):
     """One change since a mod-sequence: a message that is new or has new flags, or one that is gone."""
 
     uid: Uid
@@ -298,8 +290,7 @@ class MailboxChange:
 # --- the two doors ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Acceptance:
+class Acceptance(Struct, gc=False):
     """All that one accepted message writes, in one transaction. `abandoned`, set before the commit, has it dropped."""
 
     message: Message
@@ -313,16 +304,14 @@ class Acceptance:
     abandoned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Record, frozen=True):
     """What became of an acceptance: `dropped` when it was abandoned in time; else the UIDs of `local`, in order."""
 
     dropped: bool = False
     uids: tuple[Uid, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryResult:
+class DeliveryResult(Record, frozen=True):
     """The new state of one delivery, written only while `owner` and `epoch` still hold."""
 
     delivery: DeliveryId
@@ -338,8 +327,7 @@ class DeliveryResult:
     held_for: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
+class Outcomes(Record, frozen=True):
     """What one attempt (or one decision without an attempt) came to: rows of one transaction."""
 
     results: Sequence[DeliveryResult]
@@ -347,8 +335,7 @@ class Outcomes:
     events: Sequence[Event] = ()
 
 
-@dataclass(slots=True)
-class MailboxAppend:
+class MailboxAppend(Struct, gc=False):
     """Content that enters a mailbox by APPEND: no message of the queue, no delivery, no event."""
 
     blob: BlobId
@@ -375,8 +362,7 @@ class MessageText(NamedTuple):
 # --- the queue as people see it ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class QueueFilter:
+class QueueFilter(Record, frozen=True):
     """Which deliveries: every given field must fit. Only queued and held ones are in the queue."""
 
     message: MessageId | None = None
@@ -388,8 +374,7 @@ class QueueFilter:
     sender: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MessageFilter:
+class MessageFilter(Record, frozen=True):
     """Which messages: every given field must fit; texts match anywhere, without regard to case."""
 
     address: str = ""  # reverse-path or any recipient
@@ -402,14 +387,12 @@ class MessageFilter:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueEntry:
+class QueueEntry(Record, frozen=True):
     delivery: Delivery
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class QueueSummary:
+class QueueSummary(Record, frozen=True):
     """One destination's part of the queue."""
 
     dest: str
@@ -420,8 +403,7 @@ class QueueSummary:
     last_text: str  # the commonest last reply's text, or ""
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerFinding:
+class LedgerFinding(Record, frozen=True):
     """A row that breaks promise 2, in words."""
 
     message: MessageId | None
@@ -429,8 +411,7 @@ class LedgerFinding:
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerTotals:
+class LedgerTotals(Record, frozen=True):
     messages: int
     deliveries: int
     by_state: Mapping[str, int]

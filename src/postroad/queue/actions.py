@@ -7,8 +7,10 @@ attempts: an outcome already reached wins.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from postroad.events.recorder import Recorder
 from postroad.ports.clock import Clock

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from postroad.ports.ids import AccountId, MailboxId, Uid
 from postroad.ports.store import (

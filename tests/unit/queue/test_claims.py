@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from postroad.adapters.signals.local import LocalSignals
 from postroad.adapters.sql.database import open_database
