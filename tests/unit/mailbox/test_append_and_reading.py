@@ -4,6 +4,7 @@ import dataclasses
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 
 from postroad.mailbox import append
 from postroad.mailbox.append import AppendOrder
@@ -61,7 +62,7 @@ async def test_an_old_rendering_is_made_anew(post):
     await post.put(account, SMALL)
     record = await post.mailboxes.find(account, "INBOX")
     (source,) = await post.reader.sources(record.id, [1], layout=True)
-    old = dataclasses.replace(source.content, renderer=0, envelope=b"(old)", header_size=1)
+    old = structs.replace(source.content, renderer=0, envelope=b"(old)", header_size=1)
     await post.store.write(lambda tx: tx.mailbox_messages.put_content(old))
     (again,) = await post.reader.sources(record.id, [1], layout=True)
     assert again.content == source.content
@@ -77,7 +78,7 @@ async def test_prefix_stands_in_front(post):
     (source,) = await post.reader.sources(record.id, [1], layout=True)
     prefix = b"Return-Path: <>\r\n"
     layout = dataclasses.replace(source.layout, prefix=len(prefix), size=source.layout.size + len(prefix))
-    source = dataclasses.replace(source, message=dataclasses.replace(source.message, prefix=prefix), layout=layout)
+    source = dataclasses.replace(source, message=structs.replace(source.message, prefix=prefix), layout=layout)
     whole = prefix + SMALL
     for span in (Span(0, len(whole)), Span(3, 9), Span(10, 30), Span(20, 25)):
         assert await post.reader.read_many([(source, span)]) == [whole[span.start : span.end]]
