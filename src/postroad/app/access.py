@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from postroad.adapters.sql.database import Database
-from postroad.app import lock
-from postroad.app.arguments import Arguments
-from postroad.app.control import NoServer, ask
-from postroad.app.operations import perform
-from postroad.app.services import open_rows, open_services
+from postroad.app.request import NoServer, ask
 from postroad.config.schema import Settings
+
+if TYPE_CHECKING:
+    from postroad.adapters.sql.database import Database
 
 
 class NotRunning(Exception):  # noqa: N818
@@ -25,6 +23,8 @@ class NotRunning(Exception):  # noqa: N818
 @asynccontextmanager
 async def reading(settings: Settings) -> AsyncIterator[Database]:
     """Rows and content (`blobs`), read-only; a running server is not disturbed."""
+    from postroad.app.services import open_rows
+
     store = await open_rows(settings)
     try:
         yield store
@@ -38,6 +38,11 @@ async def change(settings: Settings, command: str, arguments: Mapping[str, Any])
         return await ask(settings.data_dir, command, arguments)
     except NoServer:
         pass
+    from postroad.app import lock
+    from postroad.app.arguments import Arguments
+    from postroad.app.operations import perform
+    from postroad.app.services import open_services
+
     with lock.held(settings.data_dir):
         async with open_services(settings) as services:
             return await perform(services, command, Arguments(arguments))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from postroad.app import control, lock
+from postroad.app import lock, request
 from postroad.app.build import Node
 from postroad.app.roles import listeners
 from postroad.config.load import load
@@ -63,23 +63,23 @@ async def test_health_tells_live_from_ready(tmp_path: Path) -> None:
 async def test_control_socket_makes_changes_and_says_why_not(tmp_path: Path) -> None:
     async with running_node(tmp_path, ("mx",)) as node:
         data_dir = node.settings.data_dir
-        assert (data_dir / control.SOCKET).stat().st_mode & 0o777 == 0o600
-        made = await control.ask(data_dir, "domain.add", {"name": "example.test"})
+        assert (data_dir / request.SOCKET).stat().st_mode & 0o777 == 0o600
+        made = await request.ask(data_dir, "domain.add", {"name": "example.test"})
         assert made == {"name": "example.test", "kind": "local"}
         with pytest.raises(Refused, match=r"example\.test"):
-            await control.ask(data_dir, "domain.add", {"name": "example.test"})
+            await request.ask(data_dir, "domain.add", {"name": "example.test"})
         with pytest.raises(Refused, match="must be of type str"):
-            await control.ask(data_dir, "domain.add", {"name": 5})
+            await request.ask(data_dir, "domain.add", {"name": 5})
         with pytest.raises(Refused, match=r"does not know `domain\.burn`"):
-            await control.ask(data_dir, "domain.burn", {})
-    with pytest.raises(control.NoServer):
-        await control.ask(data_dir, "domain.add", {"name": "late.test"})
+            await request.ask(data_dir, "domain.burn", {})
+    with pytest.raises(request.NoServer):
+        await request.ask(data_dir, "domain.add", {"name": "late.test"})
 
 
 @pytest.mark.parametrize("request_line", [b"nonsense\n", b"{}\n", b'{"command": 5}\n', b"\xff\xfe\n"])
 async def test_control_socket_answers_what_is_no_request(tmp_path: Path, request_line: bytes) -> None:
     async with running_node(tmp_path, ("mx",)) as node:
-        reader, writer = await asyncio.open_unix_connection(str(node.settings.data_dir / control.SOCKET))
+        reader, writer = await asyncio.open_unix_connection(str(node.settings.data_dir / request.SOCKET))
         writer.write(request_line)
         assert b'"refused":true' in await reader.readline()
         writer.close()
@@ -90,7 +90,7 @@ async def test_control_socket_works_in_a_deep_folder(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     async with running_node(deep, ("mx",)) as node:
         assert len(str(node.settings.data_dir)) > 108
-        await control.ask(node.settings.data_dir, "domain.add", {"name": "example.test"})
+        await request.ask(node.settings.data_dir, "domain.add", {"name": "example.test"})
 
 
 async def test_sendmail_completes_names_and_takes_recipients_from_the_header(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_sendmail_completes_names_and_takes_recipients_from_the_header(tmp
         await add_account(node)
         content = b"To: Alice <alice@example.test>\nBcc: postmaster\nSubject: x\n\nhello\n"
         arguments = {"sender": "cron", "full_name": "Cron Daemon", "from_header": True, "recipients": []}
-        answer = await control.ask(node.settings.data_dir, "sendmail", arguments, content)
+        answer = await request.ask(node.settings.data_dir, "sendmail", arguments, content)
         assert answer["reply_code"] == 250
         (message,) = await node.services.store.read(lambda tx: tx.messages.search(MessageFilter()))
         place = await node.services.store.read(lambda tx: tx.messages.place(message.blob))
@@ -108,14 +108,14 @@ async def test_sendmail_completes_names_and_takes_recipients_from_the_header(tmp
         assert b"From: Cron Daemon <cron@example.test>\r\n" in stored
         assert b"Bcc" not in stored
         with pytest.raises(Refused, match="no recipients"):
-            await control.ask(node.settings.data_dir, "sendmail", {**arguments, "from_header": False}, content)
+            await request.ask(node.settings.data_dir, "sendmail", {**arguments, "from_header": False}, content)
 
 
 async def test_sendmail_is_refused_for_unknown_users_with_the_reply(tmp_path: Path) -> None:
     async with running_node(tmp_path, ("mx",)) as node:
         await add_account(node)
         arguments = {"sender": "<>", "recipients": ["nobody@example.test"]}
-        answer = await control.ask(node.settings.data_dir, "sendmail", arguments, b"Subject: x\n\nhello\n")
+        answer = await request.ask(node.settings.data_dir, "sendmail", arguments, b"Subject: x\n\nhello\n")
         assert (answer["reply_code"], answer["enhanced"]) == (550, "5.1.1")
 
 
