@@ -110,8 +110,8 @@ async def open_store(
         schema=schema,
         recover_every=recover_every,
     )
-    await store.start()
     try:
+        await store.start()
         yield store
     finally:
         await store.close()

@@ -68,13 +68,13 @@ class Database:
     async def start(self) -> None:
         """Open, check, migrate. Raises StoreUnavailable with what to change."""
         self._loop = asyncio.get_running_loop()
-        problems = await self._in_thread(self.engine.problems)
+        problems = await self._in_thread(self._told(self.engine.problems))
         if problems:
             raise StoreUnavailable("; ".join(problems))
         if self._read_only:
-            await self._in_thread(lambda: self._read_rows(self._check_schema))
+            await self._in_thread(self._told(lambda: self.engine.read(self._check_schema)))
             return
-        await self._in_thread(self._migrate)
+        await self._in_thread(self._told(self._migrate))
         await self._in_thread(self.blobs.prepare)
         self._reserve.keep_ballast()
         queue = self._queue = GroupQueue(self._loop)
@@ -119,16 +119,22 @@ class Database:
     # --- ports.store.Store ---
 
     async def read(self, function: Callable[[Tx], T]) -> T:
-        return await self._in_thread(lambda: self._read_rows(lambda connection: function(self._tx(connection))))
+        return await self._in_thread(
+            self._told(lambda: self.engine.read(lambda connection: function(self._tx(connection))))
+        )
 
-    def _read_rows(self, function: Callable[[Connection], T]) -> T:
-        try:
-            return self.engine.read(function)
-        except Exception as error:
-            fault = self.engine.fault(error)
-            if fault is Fault.OWN:
-                raise
-            raise StoreUnavailable(str(error)) from error
+    def _told(self, function: Callable[[], T]) -> Callable[[], T]:
+        """With the database's own errors as StoreUnavailable."""
+
+        def call() -> T:
+            try:
+                return function()
+            except Exception as error:
+                if self.engine.fault(error) is Fault.OWN:
+                    raise
+                raise StoreUnavailable(str(error)) from error
+
+        return call
 
     def _tx(self, connection: Connection) -> SqlTx:
         return SqlTx(connection, NameCaches(), self._now)

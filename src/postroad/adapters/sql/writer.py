@@ -85,8 +85,7 @@ class Writer:
                 self._complete([Done(unit, error=StoreUnavailable(str(error))) for unit in group])
             self._queue.done(len(group))
         if self.in_trouble:
-            self._tried = float("-inf")
-            self._recover()
+            self._recover(at_once=True)
         self._complete([Done(unit, error=StoreUnavailable("the store is closed")) for unit in self._kept])
         with suppress(Exception):
             self._transactions.session.close()
@@ -143,6 +142,7 @@ class Writer:
     # --- rows ---
 
     def _commit(self, units: list[Unit]) -> None:
+        reopened = False
         for _ in range(_RERUNS):
             try:
                 done = self._transactions.run(units)
@@ -152,15 +152,26 @@ class Writer:
             except GroupLost as lost:
                 if lost.fault is Fault.RETRY:
                     continue
-                if len(units) == 1:
-                    self._lost_alone(units[0], lost)
-                else:
-                    self._one_by_one(units)
+                if lost.fault is Fault.BROKEN and not reopened:
+                    reopened = True
+                    self._enter_trouble(lost.fault, lost.error)
+                    if self._recover(at_once=True):  # a lost connection, mostly: nothing was committed, go on with all
+                        continue
+                self._divide(units, lost)
                 return
             self._transactions.session.committed()
             self._finish(done)
             return
         self._refuse(units, Fault.RETRY, "the database is too busy")
+
+    def _divide(self, units: list[Unit], lost: GroupLost) -> None:
+        """What cannot be committed together is tried one by one, so that only the guilty suffer."""
+        if self._trouble:
+            self._refuse(units, self._trouble, str(lost.error))
+        elif len(units) == 1:
+            self._lost_alone(units[0], lost)
+        else:
+            self._one_by_one(units)
 
     def _one_by_one(self, units: list[Unit]) -> None:
         for position, unit in enumerate(units):
@@ -176,9 +187,10 @@ class Writer:
         if lost.fault is Fault.NO_SPACE and not is_new_mail and self._reserve.use_ballast():
             self._commit([unit])
             return
+        self._refuse([unit], lost.fault, str(lost.error))
         if lost.fault is Fault.BROKEN:
             self._enter_trouble(lost.fault, lost.error)
-        self._refuse([unit], lost.fault, str(lost.error))
+            self._recover(at_once=True)
 
     def _finish(self, done: list[Done]) -> None:
         refused = [each.unit for each in done if each.error]
@@ -206,9 +218,9 @@ class Writer:
         self._enter_trouble(unknown.fault, unknown.error)
         self._refuse(units, unknown.fault, str(unknown.error))
 
-    def _recover(self) -> bool:
+    def _recover(self, *, at_once: bool = False) -> bool:
         """Reopen, compare, take back what was refused, write what was kept. True when all is well again."""
-        if time.monotonic() - self._tried < self._recover_every:
+        if not at_once and time.monotonic() - self._tried < self._recover_every:
             return False
         self._tried = time.monotonic()
         for _ in range(2):

@@ -73,20 +73,28 @@ class PostgresEngine:
         return {}
 
     def read(self, function: Callable[[Connection], T]) -> T:
-        session = self._reader()
-        session.database.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        session = self._begun()
         try:
             return function(session)
         finally:
             if session.in_transaction:
                 session.rollback()
 
-    def _reader(self) -> PostgresSession:
-        """This thread's; a connection that the server has closed is replaced."""
-        session: PostgresSession | None = getattr(self._local, "session", None)
-        if session is None or session.database.closed:
-            session = self._local.session = self.open_session()
-            self._readers.append(session)
+    def _begun(self) -> PostgresSession:
+        """This thread's connection, in a transaction; a connection that the server has closed is replaced."""
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        known: PostgresSession | None = getattr(self._local, "session", None)
+        if known is not None:
+            try:
+                known.script(begin)
+            except psycopg.OperationalError:
+                known.close()
+                self._readers.remove(known)
+            else:
+                return known
+        session = self._local.session = self.open_session()
+        self._readers.append(session)
+        session.script(begin)
         return session
 
     def close(self) -> None:

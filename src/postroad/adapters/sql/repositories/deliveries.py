@@ -219,6 +219,12 @@ class Deliveries:
             params.append(moment(self._now() - where.older_than))
         return " AND ".join(terms), params
 
+    def depth(self) -> tuple[int, DeliveryId | None]:
+        count, oldest = self._connection.rows(
+            "SELECT COUNT(*), MIN(id) FROM delivery WHERE state IN ('queued', 'held')"
+        )[0]
+        return int(count), oldest
+
     def summary(self) -> list[QueueSummary]:
         """Busiest first."""
         commonest: dict[str, tuple[int, str]] = {}

@@ -18,6 +18,7 @@ from postroad.ports.store import (
     MailboxChange,
     MailboxMessage,
     MailboxRecord,
+    MessageSource,
     MessageText,
     NewMailboxMessage,
     Refused,
@@ -268,6 +269,28 @@ class MailboxMessages:
         )
         return [MessageText._make(row) for row in rows]
 
+    def sources(
+        self, mailbox: MailboxId, uids: Sequence[Uid], *, layout: bool, envelope: bool, structure: bool, body: bool
+    ) -> list[MessageSource]:
+        empty = self._connection.dialect.empty_bytes
+        names = ("envelope", "bodystructure", "body", "sections")
+        wanted = dict(zip(names, (envelope, structure, body, layout), strict=True))
+        columns = [f"COALESCE(c.{name}, {empty})" if wanted[name] else empty for name in names]
+        rendered = any(wanted.values())
+        numbers = "COALESCE(c.renderer, 0), COALESCE(c.header_size, 0)" if rendered else "0, 0"
+        join = "LEFT JOIN content c ON c.id = m.blob" if rendered else ""
+        found: list[MessageSource] = []
+        for some in slices(sorted(set(uids))):
+            listed, params = in_list(some)
+            rows = self._connection.rows(
+                f"SELECT m.uid, m.size, m.internal_date / 1000000, m.blob, m.prefix, s.name, b.start, b.length, {numbers},"
+                f" {', '.join(columns)} FROM mailbox_message m JOIN blob b ON b.id = m.blob"
+                f" JOIN segment s ON s.id = b.segment {join} WHERE m.mailbox = ? AND m.uid IN {listed} ORDER BY m.uid",
+                [mailbox, *params],
+            )
+            found += [_source(row) for row in rows]
+        return found
+
     def contents(self, blobs: Sequence[BlobId]) -> dict[BlobId, Content]:
         found: dict[BlobId, Content] = {}
         for some in slices(sorted(set(blobs))):
@@ -285,6 +308,27 @@ class MailboxMessages:
     def add_blob(self, blob: BlobId, place: BlobPlace) -> None:
         segment = self._names.segments.ids(self._connection, (place.segment,))[place.segment]
         self._connection.insert("blob", BLOB, [(blob, segment, place.offset, place.length)])
+
+
+def _source(row: Row) -> MessageSource:
+    (
+        uid,
+        size,
+        date,
+        blob,
+        prefix,
+        segment,
+        start,
+        length,
+        renderer,
+        header_size,
+        envelope,
+        structure,
+        body,
+        sections,
+    ) = row
+    text = MessageText(uid, size, date, blob, renderer, envelope, structure, body)
+    return MessageSource(text, prefix, BlobPlace(segment, start, length), header_size, sections)
 
 
 def _content(row: Row) -> Content:
