@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from postroad.adapters.dns import CachingResolver
+from postroad.adapters.ids import made_at
 from postroad.adapters.net.dial import NetDialer
 from postroad.adapters.net.hub import Hub
 from postroad.adapters.net.listen import Doorman, Listener, listen
@@ -213,16 +213,13 @@ class Node:
     async def gauges(self) -> list[Gauge]:
         """Figures of now, for /metrics."""
         store = self.services.store
-        parts = await store.read(lambda tx: tx.deliveries.summary())
-        now = datetime.now(UTC)
-        oldest = max(((now - part.oldest).total_seconds() for part in parts), default=0.0)
+        depth, oldest = await store.read(lambda tx: tx.deliveries.depth())
+        age = (self.services.clock.now() - made_at(oldest)).total_seconds() if oldest else 0.0
         folder = os.statvfs(self.settings.data_dir)
         figures = store.figures()
         return [
-            Gauge("queue_deliveries", "Recipients in the queue", sum(p.queued for p in parts), {"state": "queued"}),
-            Gauge("queue_deliveries", "Recipients in the queue", sum(p.held for p in parts), {"state": "held"}),
-            Gauge("queue_destinations", "Next hops that something waits for", len(parts)),
-            Gauge("queue_oldest_seconds", "Age of the oldest recipient in the queue", oldest),
+            Gauge("queue_depth", "Recipients queued or held", depth),
+            Gauge("queue_oldest_seconds", "Age of the oldest of them", age),
             Gauge("connections_open", "Connections taken that stand now", self._doorman.count),
             Gauge("outgoing_connections_open", "Connections to remote hosts", len(self._outside.live)),
             Gauge("store_backlog", "Units that wait for the writer", figures.get("backlog", 0)),

@@ -359,6 +359,16 @@ class MessageText(NamedTuple):
     body: bytes
 
 
+class MessageSource(NamedTuple):
+    """All that reading one message takes, from one join. What was not asked for is empty, `renderer` then 0."""
+
+    text: MessageText
+    prefix: bytes
+    place: BlobPlace
+    header_size: int  # of the content
+    sections: bytes
+
+
 # --- the queue as people see it ---------------------------------------------------------------------------------------
 
 
@@ -484,6 +494,9 @@ class Deliveries(Protocol):
         """When the next unowned queued row comes due."""
 
     def queue(self, where: QueueFilter, *, after: DeliveryId | None = None, limit: int = 50) -> list[QueueEntry]: ...
+    def depth(self) -> tuple[int, DeliveryId | None]:
+        """How many are queued or held, and the oldest of them (ids tell time): cheap however many there are."""
+
     def summary(self) -> list[QueueSummary]: ...
     def wish(self, where: QueueFilter, wish: Wish, *, after: DeliveryId | None, limit: int) -> list[DeliveryId]:
         """Set the wish on one slice of owned rows; returns their ids (empty: done)."""
@@ -562,6 +575,11 @@ class MailboxMessages(Protocol):
         self, mailbox: MailboxId, *, low: Uid, high: Uid, limit: int, envelope: bool, structure: bool, body: bool
     ) -> list[MessageText]:
         """UIDs `low` to `high`, ascending, at most `limit`: one join, only the columns that are asked for."""
+
+    def sources(
+        self, mailbox: MailboxId, uids: Sequence[Uid], *, layout: bool, envelope: bool, structure: bool, body: bool
+    ) -> list[MessageSource]:
+        """Those that are there, by UID; with `layout` header size and sections too."""
 
     def contents(self, blobs: Sequence[BlobId]) -> dict[BlobId, Content]: ...
     def put_content(self, content: Content) -> None: ...

@@ -48,7 +48,7 @@ async def test_mail_for_a_mailbox_is_taken_and_counted(tmp_path: Path) -> None:
         assert message.reverse_path == "s@elsewhere.test"
         status, page = await http(node, "/metrics")
         assert status == "HTTP/1.1 200 OK"
-        assert 'postroad_queue_deliveries{state="queued"} 0.0' in page
+        assert "postroad_queue_depth 0.0" in page
         assert "postroad_store_wal_bytes" in page
 
 
