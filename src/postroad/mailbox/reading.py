@@ -7,15 +7,14 @@ renderer is made anew when it is met.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from postroad.mail.render import RENDERER, Rendering, render
 from postroad.mailbox.sections import Layout, Span
 from postroad.ports.blobs import BlobPlace, BlobStore
 from postroad.ports.ids import BlobId, MailboxId, Uid
-from postroad.ports.store import Content, Lane, MailboxMessage, MessageText, Store, Tx
+from postroad.ports.store import Content, Lane, MessageSource, MessageText, Store, Tx
 from postroad.ports.workers import Workers
 
 T = TypeVar("T")
@@ -24,14 +23,13 @@ SLICE = 500  # messages of one read transaction
 IN_PLACE = 64 * 1024  # octets that are rendered without a worker
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One message, ready to be read."""
 
-    message: MailboxMessage
+    text: MessageText
+    prefix: bytes
     place: BlobPlace
     layout: Layout
-    content: Content | None = None
 
 
 class Reader:
@@ -58,28 +56,40 @@ class Reader:
                 return await self.texts(mailbox, low, high, envelope=envelope, structure=structure, body=body)
         return rows
 
-    async def sources(self, mailbox: MailboxId, uids: Sequence[Uid], *, layout: bool) -> list[Source]:
+    async def sources(
+        self,
+        mailbox: MailboxId,
+        uids: Sequence[Uid],
+        *,
+        layout: bool = False,
+        envelope: bool = False,
+        structure: bool = False,
+        body: bool = False,
+    ) -> list[Source]:
         """Those of `uids` that are there, in order. With `layout` header sizes and offsets of parts are known too."""
-
-        def run(tx: Tx) -> tuple[list[MailboxMessage], dict[BlobId, BlobPlace], dict[BlobId, Content]]:
-            messages = tx.mailbox_messages.get(mailbox, uids)
-            blobs = [message.blob for message in messages]
-            contents = tx.mailbox_messages.contents(blobs) if layout else {}
-            return messages, tx.messages.places(blobs), contents
-
-        messages, places, contents = await self._store.read(run)
-        if layout:
-            stale = [m.blob for m in messages if m.blob not in contents or contents[m.blob].renderer < RENDERER]
+        rows = await self._store.read(
+            lambda tx: tx.mailbox_messages.sources(
+                mailbox, uids, layout=layout, envelope=envelope, structure=structure, body=body
+            )
+        )
+        if layout or envelope or structure or body:
+            stale = [row.text.blob for row in rows if row.text.renderer < RENDERER]
             if stale:
                 await self._renew(stale)
-                return await self.sources(mailbox, uids, layout=True)
-        return [_source(m, places[m.blob], contents.get(m.blob)) for m in messages if m.blob in places]
+                return await self.sources(
+                    mailbox, uids, layout=layout, envelope=envelope, structure=structure, body=body
+                )
+        return [_source(row) for row in rows]
+
+    async def contents(self, blobs: Sequence[BlobId]) -> dict[BlobId, Content]:
+        """What is stored of the content of messages."""
+        return await self._store.read(lambda tx: tx.mailbox_messages.contents(blobs))
 
     async def read_many(self, wanted: Sequence[tuple[Source, Span]]) -> list[bytes]:
         """Small spans of many messages."""
         ranges, heads = [], []
         for source, span in wanted:
-            prefix = source.message.prefix
+            prefix = source.prefix
             heads.append(prefix[span.start : span.end])
             start = max(span.start - len(prefix), 0)
             ranges.append((source.place, start, max(span.end - len(prefix), 0) - start))
@@ -88,7 +98,7 @@ class Reader:
 
     async def stream(self, source: Source, span: Span) -> AsyncIterator[bytes]:
         """A span in pieces of at most 64 KiB."""
-        prefix = source.message.prefix
+        prefix = source.prefix
         if span.start < len(prefix):
             yield prefix[span.start : span.end]
         start, end = max(span.start - len(prefix), 0), max(span.end - len(prefix), 0)
@@ -119,11 +129,11 @@ async def rendered(content: bytes, workers: Workers) -> Rendering:
     return await workers.run(lambda: render(content))
 
 
-def to_content(blob: BlobId, size: int, rendering: Rendering) -> Content:
+def to_content(blob: BlobId, size: int, rendering: Rendering, *, renderer: int = RENDERER) -> Content:
     """The row of a rendering."""
     return Content(
         blob=blob,
-        renderer=RENDERER,
+        renderer=renderer,
         size=size,
         header_size=rendering.header_size,
         envelope=rendering.envelope,
@@ -136,9 +146,7 @@ def to_content(blob: BlobId, size: int, rendering: Rendering) -> Content:
     )
 
 
-def _source(message: MailboxMessage, place: BlobPlace, content: Content | None) -> Source:
-    prefix = len(message.prefix)
-    if content is None:
-        return Source(message, place, Layout(prefix, prefix + place.length))
-    layout = Layout(prefix, prefix + content.size, content.header_size, content.sections)
-    return Source(message, place, layout, content)
+def _source(row: MessageSource) -> Source:
+    prefix = len(row.prefix)
+    layout = Layout(prefix, prefix + row.place.length, row.header_size, row.sections)
+    return Source(row.text, row.prefix, row.place, layout)

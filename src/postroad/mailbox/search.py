@@ -18,6 +18,7 @@ from postroad.mailbox.reading import SLICE, Reader, Source
 from postroad.mailbox.sections import Span
 from postroad.mailbox.view import View
 from postroad.ports.ids import Uid
+from postroad.ports.store import Content
 from postroad.proto.imap import search as keys
 from postroad.proto.imap.search import Key, Relation
 
@@ -252,10 +253,11 @@ class Search:
 
     async def _ask_contents(self, part: list[Facts]) -> None:
         sources = await self._reader.sources(self._view.mailbox, [Uid(facts.uid) for facts in part], layout=True)
-        by_uid = {source.message.uid: source for source in sources}
+        by_uid = {source.text.uid: source for source in sources}
         part = [facts for facts in part if facts.uid in by_uid]
+        contents = await self._reader.contents([source.text.blob for source in sources])
         for facts in part:
-            _fill_content(facts, by_uid[Uid(facts.uid)])
+            _fill_content(facts, contents[by_uid[Uid(facts.uid)].text.blob])
         part = await self._ask(self._judge(part), by_uid, HEADER)
         await self._ask(part, by_uid, TEXT)
 
@@ -273,9 +275,7 @@ class Search:
         return still
 
 
-def _fill_content(facts: Facts, source: Source) -> None:
-    content = source.content
-    assert content is not None, "sources were asked for with their layout"
+def _fill_content(facts: Facts, content: Content) -> None:
     facts.known = CONTENT
     facts.subject = content.subject.casefold()
     facts.sent = content.sent.date().toordinal() if content.sent else None

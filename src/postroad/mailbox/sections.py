@@ -5,14 +5,13 @@ The offsets of parts are those that `mail.mime` stored at delivery; a message is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postroad.mail import mime
 from postroad.proto.imap.fetch import Part, Section
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """What is known of a message without reading it."""
 
     prefix: int  # octets
@@ -21,8 +20,7 @@ class Layout:
     sections: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Octets `start` up to `end`, counted from the beginning of the prefix."""
 
     start: int

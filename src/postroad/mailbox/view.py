@@ -217,6 +217,8 @@ class View:
         count = len(self.uids)
         if uid:
             return list(self._uid_ranges(numbers))
+        if not count and numbers.has_star:
+            return []  # clients ask `1:*` of an empty mailbox and expect silence; BAD makes some of them give up
         if numbers.highest > count:
             raise NoSuchMessage(f"there are {count} messages")
         return [range(low - 1, high) for low, high in numbers.resolve(count) if low >= 1]

@@ -20,7 +20,6 @@ from postroad.mailbox.reading import Reader
 from postroad.mailbox.service import MailboxService, NameTaken, NoSuchMailbox, NotPossible
 from postroad.mailbox.view import Changed, Count, Gone, NewKeywords, NoSuchMessage, Update, View
 from postroad.observe import log
-from postroad.observe.metrics import COUNTERS
 from postroad.ports.ids import MailboxId
 from postroad.ports.net import Connection
 from postroad.ports.store import AccountRecord, Refused, StoreUnavailable
@@ -338,14 +337,12 @@ class ImapConversation:
             self._logged_in(account)
 
     def _logged_in(self, account: AccountRecord) -> None:
-        COUNTERS.logins += 1
         self.account = account
         self.machine.authenticated()
         self.peer.set_read_size(READ_SIZE)
         self.machine.finish(ok("logged in", b"CAPABILITY " + self.machine.capabilities()))
 
     def refuse_login(self, name: str, cause: str) -> None:
-        COUNTERS.logins_refused += 1
         _log.info("login refused", client=self.peer.peer.host, account=name[:320], cause=cause)
         self._failures += 1
         if self._failures >= MAX_LOGIN_FAILURES:

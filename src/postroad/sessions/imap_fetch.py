@@ -7,9 +7,9 @@ one is streamed, so no message is ever whole in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple, TypedDict
 
 from postroad.mailbox.reading import SLICE, Source
 from postroad.mailbox.sections import Span, choose_fields, locate, needs_layout
@@ -32,7 +32,6 @@ MAX_HEADER = 1024 * 1024  # octets of a header block that fields are chosen from
 
 _FROM_VIEW = Item.FLAGS | Item.UID
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TEXT_ITEMS = Item.ENVELOPE | Item.BODYSTRUCTURE | Item.BODY
 _SEEN = FlagChange(SystemFlag.SEEN)
 
 
@@ -106,10 +105,24 @@ async def _text_rows(session: ImapConversation, simple: int, at: int, last: int)
         view.mailbox,
         Uid(view.uids[at]),
         Uid(view.uids[last]),
-        envelope=bool(simple & Item.ENVELOPE),
-        structure=bool(simple & Item.BODYSTRUCTURE),
-        body=bool(simple & Item.BODY),
+        **_texts_wanted(simple),
     )
+
+
+class _Texts(TypedDict):
+    """Which stored texts are asked for."""
+
+    envelope: bool
+    structure: bool
+    body: bool
+
+
+def _texts_wanted(simple: int) -> _Texts:
+    return {
+        "envelope": bool(simple & Item.ENVELOPE),
+        "structure": bool(simple & Item.BODYSTRUCTURE),
+        "body": bool(simple & Item.BODY),
+    }
 
 
 def _groups(ranges: Sequence[range]) -> Iterator[list[range]]:
@@ -181,16 +194,12 @@ def _ended(sent: int, ranges: Sequence[range]) -> Result:
 # --- with octets of messages ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """One section of one message; no span: there is no such part."""
 
     section: Section
     span: Span | None
-
-    @property
-    def is_large(self) -> bool:
-        return self.span is not None and self.span.size > SMALL and not self.section.fields
+    is_large: bool  # streamed, not read whole
 
 
 _Heap = list[tuple[Source, list[_Piece]]]
@@ -198,12 +207,12 @@ _Heap = list[tuple[Source, list[_Piece]]]
 
 async def _with_sections(session: ImapConversation, items: FetchItems, ranges: Sequence[range]) -> None:
     view, reader = session.selected, session.services.reader
-    layout = any(map(needs_layout, items.sections)) or bool(items.simple & _TEXT_ITEMS)
+    layout, texts = any(map(needs_layout, items.sections)), _texts_wanted(items.simple)
     uids, sent = view.uids_of(ranges), 0
     for start in range(0, len(uids), BATCH):
         part = uids[start : start + BATCH]
         changed = await _mark_seen(session, part) if items.sets_seen and not session.read_only else frozenset()
-        sources = await reader.sources(view.mailbox, part, layout=layout)
+        sources = await reader.sources(view.mailbox, part, layout=layout, **texts)
         sent += len(sources)
         for heap in _heaps(sources, items.sections):
             await _send_heap(session, items, heap, changed)
@@ -225,8 +234,8 @@ def _heaps(sources: Sequence[Source], sections: Sequence[Section]) -> Iterator[_
     heap: _Heap = []
     total = 0
     for source in sources:
-        pieces = [_Piece(section, _span(section, source)) for section in sections]
-        small = sum(piece.span.size for piece in pieces if piece.span and not piece.is_large)
+        pieces = [_piece(section, source) for section in sections]
+        small = sum([piece.span.size for piece in pieces if piece.span and not piece.is_large])
         if heap and total + small > GATHERED:
             yield heap
             heap, total = [], 0
@@ -239,35 +248,36 @@ def _heaps(sources: Sequence[Source], sections: Sequence[Section]) -> Iterator[_
         yield heap
 
 
-def _span(section: Section, source: Source) -> Span | None:
+def _piece(section: Section, source: Source) -> _Piece:
     span = locate(section, source.layout)
     if span is None:
-        return None
+        return _Piece(section, None, is_large=False)
     if section.fields:
-        return Span(span.start, min(span.end, span.start + MAX_HEADER))
-    return span.part(section.partial)
+        return _Piece(section, Span(span.start, min(span.end, span.start + MAX_HEADER)), is_large=False)
+    span = span.part(section.partial)
+    return _Piece(section, span, span.size > SMALL)
 
 
 async def _send_heap(session: ImapConversation, items: FetchItems, heap: _Heap, changed: frozenset[int]) -> None:
     wanted = [(source, p.span) for source, pieces in heap for p in pieces if p.span and not p.is_large]
     octets = iter(await session.services.reader.read_many(wanted) if wanted else ())
-    unsent = 0
+    send, unsent = session.machine.send_raw, 0
     for source, pieces in heap:
-        before = _message_items(session.selected, items.simple, source, changed)
-        session.machine.send_raw(b"* %d FETCH (" % (session.selected.place(source.message.uid) + 1) + before)
+        place = session.selected.place(source.text.uid)
+        before = _message_items(session.selected, items.simple, source, place, changed)
+        send(b"* %d FETCH (%b" % (place + 1, before))
         space = b" " if before else b""
-        for piece in pieces:
-            label = space + piece.section.label
-            space = b" "
-            if piece.span is None:
-                session.machine.send_raw(label + b" NIL")
-            elif piece.is_large:
-                await _stream(session, label, source, piece.span)
+        for section, span, is_large in pieces:
+            label, space = space + section.label, b" "
+            if span is None:
+                send(label + b" NIL")
+            elif is_large:
+                await _stream(session, label, source, span)
             else:
-                data = _chosen(piece.section, next(octets))
-                session.machine.send_raw(b"%b {%d}\r\n%b" % (label, len(data), data))
+                data = _chosen(section, next(octets))
+                send(b"%b {%d}\r\n%b" % (label, len(data), data))
                 unsent += len(data)
-        session.machine.send_raw(b")\r\n")
+        send(b")\r\n")
         if unsent >= PIECE:
             unsent = 0
             await session.room()
@@ -293,19 +303,9 @@ def _chosen(section: Section, data: bytes) -> bytes:
     return data[start : start + count]
 
 
-def _message_items(view: View, simple: int, source: Source, changed: frozenset[int]) -> bytes:
-    message, content = source.message, source.content
-    if message.uid in changed:
+def _message_items(view: View, simple: int, source: Source, place: int, changed: frozenset[int]) -> bytes:
+    if source.text.uid in changed:
         simple |= Item.FLAGS
-    row = MessageText(
-        message.uid,
-        message.size,
-        int(message.internal_date.timestamp()),
-        message.blob,
-        0,
-        content.envelope if content else b"",
-        content.bodystructure if content else b"",
-        content.body if content else b"",
-    )
-    before = _spellers(view)[simple & _FROM_VIEW](view.place(message.uid))
-    return _text_items(before, simple, row)
+    if not simple:
+        return b""
+    return _text_items(_spellers(view)[simple & _FROM_VIEW](place), simple, source.text)

@@ -1,13 +1,13 @@
 """Messages that come by APPEND, small and large, and how their octets are read back."""
 
-import dataclasses
 from datetime import UTC, datetime
 
 import pytest
-from msgspec import structs
 
+from postroad.mail.render import render
 from postroad.mailbox import append
 from postroad.mailbox.append import AppendOrder
+from postroad.mailbox.reading import to_content
 from postroad.mailbox.sections import Span
 from postroad.ports.store import StoreUnavailable
 
@@ -29,8 +29,9 @@ async def test_octet_for_octet(post, monkeypatch, limit):
             await waiting
     uid = await appending.finish()
     (source,) = await post.reader.sources(record.id, [uid], layout=True)
-    assert source.message.internal_date == when
-    assert (source.message.flags, source.message.keywords) == (1, ("Done",))
+    assert source.text.internal_date == int(when.timestamp())
+    _, view = await post.mailboxes.open(account, "INBOX")
+    assert (view.flags[0], view.keywords(uid)) == (1, ("Done",))
     assert b"".join([piece async for piece in post.reader.stream(source, Span(0, len(SMALL)))]) == SMALL
     assert await post.reader.read_many([(source, Span(9, 14)), (source, Span(3, 3))]) == [b"small", b""]
     (row,) = await post.reader.texts(record.id, 1, 9, envelope=True, structure=True, body=False)
@@ -62,13 +63,14 @@ async def test_an_old_rendering_is_made_anew(post):
     await post.put(account, SMALL)
     record = await post.mailboxes.find(account, "INBOX")
     (source,) = await post.reader.sources(record.id, [1], layout=True)
-    old = structs.replace(source.content, renderer=0, envelope=b"(old)", header_size=1)
+    (content,) = (await post.reader.contents([source.text.blob])).values()
+    old = to_content(source.text.blob, content.size, render(b"Subject: old\r\n\r\n"), renderer=0)
     await post.store.write(lambda tx: tx.mailbox_messages.put_content(old))
-    (again,) = await post.reader.sources(record.id, [1], layout=True)
-    assert again.content == source.content
+    assert await post.reader.sources(record.id, [1], layout=True) == [source]
     await post.store.write(lambda tx: tx.mailbox_messages.put_content(old))
     (row,) = await post.reader.texts(record.id, 1, 1, envelope=True, structure=False, body=False)
-    assert row.envelope == source.content.envelope
+    assert row.envelope == content.envelope
+    assert await post.reader.contents([source.text.blob]) == {source.text.blob: content}
 
 
 async def test_prefix_stands_in_front(post):
@@ -77,8 +79,8 @@ async def test_prefix_stands_in_front(post):
     record = await post.mailboxes.find(account, "INBOX")
     (source,) = await post.reader.sources(record.id, [1], layout=True)
     prefix = b"Return-Path: <>\r\n"
-    layout = dataclasses.replace(source.layout, prefix=len(prefix), size=source.layout.size + len(prefix))
-    source = dataclasses.replace(source, message=structs.replace(source.message, prefix=prefix), layout=layout)
+    layout = source.layout._replace(prefix=len(prefix), size=source.layout.size + len(prefix))
+    source = source._replace(prefix=prefix, layout=layout)
     whole = prefix + SMALL
     for span in (Span(0, len(whole)), Span(3, 9), Span(10, 30), Span(20, 25)):
         assert await post.reader.read_many([(source, span)]) == [whole[span.start : span.end]]

@@ -44,6 +44,10 @@ class SequenceSet:
         """The largest number that is written out; 0 when there is none but `*`."""
         return max(max(pair) for pair in self.ranges)
 
+    @property
+    def has_star(self) -> bool:
+        return any(STAR in pair for pair in self.ranges)
+
     def __bytes__(self) -> bytes:
         return b",".join(_spell(low, high) for low, high in self.ranges)
 

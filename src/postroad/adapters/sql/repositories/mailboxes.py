@@ -283,8 +283,8 @@ class MailboxMessages:
         for some in slices(sorted(set(uids))):
             listed, params = in_list(some)
             rows = self._connection.rows(
-                f"SELECT m.uid, m.size, m.internal_date / 1000000, m.blob, m.prefix, s.name, b.start, b.length, {numbers},"
-                f" {', '.join(columns)} FROM mailbox_message m JOIN blob b ON b.id = m.blob"
+                "SELECT m.uid, m.size, m.internal_date / 1000000, m.blob, m.prefix, s.name, b.start, b.length,"
+                f" {numbers}, {', '.join(columns)} FROM mailbox_message m JOIN blob b ON b.id = m.blob"
                 f" JOIN segment s ON s.id = b.segment {join} WHERE m.mailbox = ? AND m.uid IN {listed} ORDER BY m.uid",
                 [mailbox, *params],
             )
