@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 from postroad.config.problems import ConfigError, Problem
@@ -39,10 +40,22 @@ def listeners(settings: Settings) -> list[Listen]:
 
 def _default_listeners(settings: Settings) -> Iterator[Listen]:
     here = roles(settings)
+    hosts = ("0.0.0.0", "[::]") if has_ipv6() else ("0.0.0.0",)  # noqa: S104 - a mail server is for everybody
     for service, (role, ports) in SERVICES.items():
         if role in here and (service not in IMPLICIT_TLS or settings.tls.certificate):
             for port in ports:
-                yield Listen(service, f"0.0.0.0:{port}")
+                for host in hosts:
+                    yield Listen(service, f"{host}:{port}")
+
+
+def has_ipv6() -> bool:
+    """Whether this machine speaks IPv6 at all."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def _problems(settings: Settings) -> Iterator[Problem]:
