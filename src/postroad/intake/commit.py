@@ -22,6 +22,7 @@ from postroad.mail.envelope import BodyFlag
 from postroad.mail.render import Rendering, render
 from postroad.mail.status import EnhancedCode, Status, status
 from postroad.mail.trace import delivered_to, return_path
+from postroad.observe import log
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.handoff import Handoff, Ownership
 from postroad.ports.ids import BlobId, DeliveryId, IdSource, MessageId, id_text
@@ -39,6 +40,7 @@ from postroad.ports.store import (
 )
 from postroad.routing.directory import Directory
 
+_log = log.get("intake")
 ENVELOPE_VERSION = 1
 _ACCEPTED = EnhancedCode(2, 0, 0)
 _DELIVERED = status(250, "2.0.0", "delivered to the mailbox")
@@ -132,6 +134,14 @@ class Committer:
     def _now_ours(self, mail: MailTransaction, message: Message, rows: _Rows, content: bytes | None) -> None:
         """Wake whoever waits for this: the queue, and sessions that look at the mailboxes."""
         COUNTERS.accepted += 1
+        _log.info(
+            "accepted",
+            connection=message.origin.connection,
+            message=message.id,
+            sender=message.reverse_path,
+            recipients=len(mail.recipients),
+            size=message.size,
+        )
         if rows.local:
             COUNTERS.delivered += len(rows.local)
             for row in rows.local:

@@ -64,6 +64,16 @@ class RefusalBuffer:
 
     def add(self, refusal: Refusal) -> None:
         COUNTERS.refused += 1
+        _log.info(
+            "refused",
+            connection=refusal.connection,
+            client=refusal.client,
+            stage=refusal.stage,
+            sender=refusal.reverse_path,
+            recipient=refusal.recipient,
+            reply=f"{refusal.reply_code} {refusal.enhanced} {refusal.text}",
+            cause=refusal.cause,
+        )
         if len(self._waiting) >= MAX_BUFFERED:
             self._left_out += 1
             return

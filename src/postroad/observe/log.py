@@ -27,6 +27,7 @@ from postroad.ports.ids import id_text
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR}
 _LEVEL_NAMES = {value: name for name, value in LEVELS.items()}
+_PADDED = {value: f"{name:7}" for name, value in LEVELS.items()}
 
 MAX_QUEUED = 4096  # lines; about 4 MiB when stdout stalls
 MAX_TEXT = 1000  # characters of one value
@@ -201,7 +202,7 @@ def _as_json(record: _Record) -> bytes:
 
 
 def _as_text(record: _Record) -> bytes:
-    words = [_time_text(record.at), f"{_LEVEL_NAMES[record.level]:7}", f"{record.part}:", _one_line(record.event)]
+    words = [_time_text(record.at), _PADDED[record.level], f"{record.part}:", _one_line(record.event)]
     trace = ""
     for name, value in record.fields.items():
         if name == "traceback":
@@ -235,5 +236,12 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text).replace('"', "'")
 
 
+_second: tuple[int, str] = (0, "")  # the last second written out; the writer's thread alone uses it
+
+
 def _time_text(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    global _second
+    second = int(at)
+    if second != _second[0]:
+        _second = second, datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
+    return f"{_second[1]}.{int((at - second) * 1000):03d}Z"
