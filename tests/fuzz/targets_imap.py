@@ -5,9 +5,9 @@ from random import Random
 
 from postroad.proto.imap import utf7
 from postroad.proto.imap.commands import COMMANDS, lookup
+from postroad.proto.imap.profile import ImapProfile
 from postroad.proto.imap.search import BadCharset
 from postroad.proto.imap.sequence import SequenceError, SequenceSet
-from postroad.proto.imap.server import ImapProfile
 from postroad.proto.imap.tokens import Cursor, SyntaxFault
 from postroad.testing.dialogue import Dialogue
 from postroad.testing.fuzzing import Target

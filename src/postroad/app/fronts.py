@@ -72,7 +72,8 @@ class Fronts:
         return self._smtp("submission", secured)
 
     def _imap(self, secured: bool) -> Factory:
-        from postroad.proto.imap.server import ImapProfile, ImapServer
+        from postroad.proto.imap.profile import ImapProfile
+        from postroad.proto.imap.server import ImapServer
         from postroad.sessions.imap import ImapSession
 
         limits, shared = self._settings.limits, self._once("imap", self._imap_services)

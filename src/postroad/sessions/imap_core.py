@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -149,14 +150,17 @@ class ImapConversation:
         return None
 
     async def _done_after_look(self, result: Result) -> None:
-        await self.look()
+        """What was done is done, also when the store cannot say just now what else has changed."""
+        with suppress(StoreUnavailable):
+            await self.look()
         self._finish(result)
 
     async def end(self, result: Result) -> None:
         """`done`, for those who can wait anyway."""
         if self._stale:
-            await self.look()
-        self._finish(result)
+            await self._done_after_look(result)
+        else:
+            self._finish(result)
 
     def _finish(self, result: Result) -> None:
         if self.view is not None and self.view.has_pending:

@@ -25,7 +25,7 @@ from postroad.sessions.imap_messages import changing
 
 IN_PLACE = 1000  # messages answered from the view without a task
 GAP = 50  # messages that are read in vain rather than asking twice
-BATCH = 100  # messages whose sections are located at once
+BATCH = 250  # messages whose sections are located at once
 SMALL = 64 * 1024  # octets of a section that is read whole; larger ones are streamed
 GATHERED = 256 * 1024  # octets of small sections read at once
 MAX_HEADER = 1024 * 1024  # octets of a header block that fields are chosen from

@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Any, Final, get_args
 
 from postroad.proto.imap import commands, events
+from postroad.proto.imap.profile import ImapProfile
 from postroad.proto.imap.responses import no, ok
-from postroad.proto.imap.server import ImapProfile, ImapServer
+from postroad.proto.imap.server import ImapServer
 from postroad.proto.sasl.exchange import Challenge, Credentials, ServerExchange
 from postroad.proto.sasl.plain import SERVER_MECHANISMS
 from postroad.proto.wire import Signal

@@ -19,7 +19,8 @@ from postroad.mailbox.service import MailboxService
 from postroad.ports.ids import AccountId, Uid
 from postroad.ports.net import Endpoint
 from postroad.ports.store import AccountRecord
-from postroad.proto.imap.server import ImapProfile, ImapServer
+from postroad.proto.imap.profile import ImapProfile
+from postroad.proto.imap.server import ImapServer
 from postroad.sessions.idle import IdlePoll
 from postroad.sessions.imap import ImapServices, ImapSession
 from postroad.testing.dialogue import DialogueError

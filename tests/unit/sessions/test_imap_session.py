@@ -10,7 +10,7 @@ from postroad.adapters.signals.local import LocalSignals
 from postroad.mailbox import append, reading
 from postroad.mailbox import service as service_module
 from postroad.ports.store import StoreUnavailable
-from postroad.proto.imap.server import ImapProfile
+from postroad.proto.imap.profile import ImapProfile
 from postroad.sessions import imap_fetch, imap_messages
 from postroad.testing.mailboxes import IMAP, PASSWORD, ImapClient, Post, open_post
 from postroad.testing.network import MemoryNetwork, server_tls
@@ -408,3 +408,16 @@ async def test_store_unavailable_is_told(rig, monkeypatch):
     assert (await client.command("NOOP"))[-1].startswith("NO [UNAVAILABLE]")
     monkeypatch.undo()
     await client.ok("NOOP")
+
+
+async def test_what_was_done_is_done_though_the_store_fails_afterwards(rig, monkeypatch):
+    """Else a client would append its message again."""
+    client = await rig.client()
+
+    async def broken(*_):
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(rig.post.mailboxes, "refresh", broken)
+    assert (await client.command("APPEND INBOX {3+}\r\nabc"))[-1].startswith("OK [APPENDUID")
+    monkeypatch.undo()
+    assert await client.ok("NOOP") == ["* 1 EXISTS"]

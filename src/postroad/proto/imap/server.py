@@ -8,7 +8,6 @@ pipelining client meets no ambiguity (§5.5).
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass
 
 from postroad.mail.envelope import TlsInfo
 from postroad.proto.imap import commands, responses
@@ -27,6 +26,7 @@ from postroad.proto.imap.events import (
     LiteralChunk,
     TlsRequested,
 )
+from postroad.proto.imap.profile import ImapProfile, capabilities
 from postroad.proto.imap.reader import CommandReader, Complete, Flood, Frame, LiteralNext, Overlong
 from postroad.proto.imap.responses import Response, Result, bad, no, ok
 from postroad.proto.imap.search import BadCharset
@@ -36,24 +36,6 @@ from postroad.proto.wire import Interruption, ProtocolMisuse, Signal
 
 MAX_TAG = 128
 _TAG_FORBIDDEN = frozenset(b'(){%*"\\+ ')  # RFC 3501 §9 tag
-
-
-@dataclass(frozen=True, slots=True)
-class ImapProfile:
-    """What a listener is; one for all its connections."""
-
-    hostname: str
-    starttls: bool = False  # a certificate exists
-    secured: bool = False  # implicit TLS
-    plaintext_login: bool = False  # passwords without TLS: for tests and benchmarks on the loopback interface
-    mechanisms: tuple[str, ...] = ("PLAIN",)
-    max_command: int = 64 * 1024  # octets with literals; clients send long UID sets
-    max_command_before_login: int = 8 * 1024
-    max_append: int = 50 * 1024 * 1024
-    max_errors: int = 20  # wrong commands in a row, then BYE
-    idle_timeout: float = 1800.0  # RFC 3501 §5.4: at least 30 minutes
-    unauthenticated_timeout: float = 60.0
-    literal_timeout: float = 180.0  # between two pieces of a message that is appended
 
 
 class _Refusal(Exception):  # noqa: N818 - the peer's, not ours
@@ -255,25 +237,15 @@ class ImapServer:
     # --- what is announced --------------------------------------------------------------------------------------------
 
     def capabilities(self) -> bytes:
-        """Announced is what is built: the rows of the command table say it."""
-        words = ["IMAP4rev1", "LITERAL+", "SASL-IR"]
-        words += [spec.capability for spec in COMMANDS.values() if spec.capability]
-        words += ["CHILDREN", "SPECIAL-USE"] if self.state is not State.NOT_AUTHENTICATED else self._login_words()
-        return " ".join(words).encode("ascii")
-
-    def _login_words(self) -> list[str]:
-        words = ["STARTTLS"] if self._may_start_tls else []
-        if self._may_log_in:
-            return words + [f"AUTH={mechanism}" for mechanism in self._profile.mechanisms]
-        return [*words, "LOGINDISABLED"]
+        return capabilities(self._profile, self.state, secured=self.secured)
 
     @property
     def _may_start_tls(self) -> bool:
-        return self._profile.starttls and not self.secured
+        return self._profile.may_start_tls(secured=self.secured)
 
     @property
     def _may_log_in(self) -> bool:
-        return self.secured or self._profile.plaintext_login
+        return self._profile.may_log_in(secured=self.secured)
 
     # --- commands in --------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ import pytest
 
 from postroad.proto.imap import commands
 from postroad.proto.imap.commands import COMMANDS, Cursor, State, lookup
-from postroad.proto.imap.server import ImapProfile, ImapServer
+from postroad.proto.imap.profile import ImapProfile
+from postroad.proto.imap.server import ImapServer
 from postroad.proto.imap.tokens import SyntaxFault
 from postroad.sessions.imap import HANDLERS
 

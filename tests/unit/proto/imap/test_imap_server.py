@@ -4,8 +4,9 @@ import pytest
 
 from postroad.mail.envelope import TlsInfo
 from postroad.proto.imap import events
+from postroad.proto.imap.profile import ImapProfile
 from postroad.proto.imap.responses import no, ok
-from postroad.proto.imap.server import ImapProfile, ImapServer
+from postroad.proto.imap.server import ImapServer
 from postroad.proto.wire import Interruption, ProtocolMisuse, Signal
 
 PROFILE = ImapProfile("mail.example.test", plaintext_login=True)
