@@ -15,7 +15,7 @@ from postroad.testing.server import ServerProcess
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("interop")
     authority = trustme.CA()
-    issued = authority.issue_cert("localhost", "127.0.0.1", "mail.example.test")
+    issued = authority.issue_cert("localhost", "127.0.0.1", "mail.example.test", common_name="localhost")
     ca, cert, key = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
     authority.cert_pem.write_to_path(str(ca))
     for blob in issued.cert_chain_pems:
