@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from unittest.mock import patch
 
 import aiosmtplib
 
 from postroad.app.build import Node
+from postroad.intake import refusals
 from postroad.lab.temper import Temper
 from postroad.lab.world import World
 from postroad.ports.ids import MessageId, parse_id
-from postroad.ports.store import Delivery, DeliveryState, Message, MessageFilter, Tx
+from postroad.ports.store import Delivery, DeliveryState, Message, MessageFilter, Refusal, Tx
+from postroad.queue import claims, pacing
 from postroad.reports.story import Story, read_story
 from postroad.testing.network import authority, write_certificate
 from postroad.testing.server import HOSTNAME, PROGRAM, ServerFailed, running_node
@@ -32,10 +35,11 @@ BOB = "bob@here.test"
 PASSWORD = "secret"  # noqa: S105 - of every account of a test
 PATIENCE = 20.0  # seconds for what should take a few hundredths
 _LOOK = 0.01
+T = TypeVar("T")
 
 Sections = Mapping[str, Mapping[str, object]]
 _FOR_TESTS: Sections = {
-    "delivery": {"retry_waits": [0.3], "idle_timeout": 1.0},
+    "delivery": {"retry_waits": [0.2], "idle_timeout": 1.0},
     "limits": {"min_free": 1 << 20},
 }
 
@@ -94,16 +98,16 @@ class Site:
 
     async def when(self, message: MessageId, condition: Callable[[Story], bool]) -> Story:
         """The story, once it fits the condition."""
-        story = await self.story(message)
         try:
-            async with asyncio.timeout(PATIENCE):
-                while not condition(story):
-                    await asyncio.sleep(_LOOK)
-                    story = await self.story(message)
+            return await until(lambda: self.story(message), condition)
         except TimeoutError:
-            told = "\n".join(line.text for line in story.lines())
+            told = "\n".join(line.text for line in (await self.story(message)).lines())
             raise ServerFailed(f"it did not come to that within {PATIENCE} s:\n{told}") from None
-        return story
+
+    async def refusals(self, count: int) -> list[Refusal]:
+        """What was refused, newest first, once so much of it is on record."""
+        read = self.store.read
+        return await until(lambda: read(lambda tx: tx.refusals.search(limit=1000)), lambda rows: len(rows) >= count)
 
     async def messages(self) -> list[Message]:
         """All that was ever accepted, oldest first."""
@@ -148,6 +152,14 @@ class Site:
         return json.loads(await self.run(*words, "--json"))
 
 
+async def until(read: Callable[[], Awaitable[T]], condition: Callable[[T], bool]) -> T:
+    """What `read` gives, once it fits the condition. Raises TimeoutError."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition(found := await read()):
+            await asyncio.sleep(_LOOK)
+    return found
+
+
 @asynccontextmanager
 async def running_site(
     folder: Path, sections: Sections | None = None, *, tempers: dict[str, Temper] | None = None
@@ -180,8 +192,20 @@ async def node_in(world: World, folder: Path, sections: Sections | None = None) 
     certificate, key = _certified(folder)
     services = ("mx", "submissions", "imap", "pop3", "metrics")
     extra = configuration(world, sections)
-    async with running_node(folder / "node", services, certificate=certificate, key=key, extra=extra) as node:
-        yield node
+    with _hurried():
+        async with running_node(folder / "node", services, certificate=certificate, key=key, extra=extra) as node:
+            yield node
+
+
+@contextmanager
+def _hurried() -> Iterator[None]:
+    """Waits that no setting has, as short as the others."""
+    with (
+        patch.object(claims, "POLL", 0.05),
+        patch.object(pacing, "RESTS", (0.1,)),
+        patch.object(refusals, "FLUSH_SECONDS", 0.02),
+    ):
+        yield
 
 
 def _certified(folder: Path) -> tuple[Path, Path]:

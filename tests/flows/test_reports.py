@@ -1,0 +1,88 @@
+"""Who is told of a failure, and who is not: our own people always, strangers and null reverse-paths never."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from postroad.ports.store import DeliveryState
+from postroad.reports.story import Story
+from postroad.testing.site import ALICE, BOB, Site, delivery_to, kinds, running_site, states
+
+NO = "550@remote.test"
+
+
+async def reports(site: Site) -> int:
+    return sum(row.bounce_of is not None for row in await site.messages())
+
+
+def withheld(story: Story, address: str) -> str:
+    """Why no report was sent."""
+    ident = delivery_to(story, address).id
+    (event,) = (event for event in story.events if event.kind == "report-withheld" and event.delivery == ident)
+    return str(event.detail["why"])
+
+
+async def test_a_null_sender_gets_no_report(tmp_path: Path) -> None:
+    async with running_site(tmp_path) as site:
+        story = await site.settled(await site.submit(NO, sender=""))
+        assert kinds(story, NO) == ["queued", "bounced", "report-withheld"]
+        assert "null" in withheld(story, NO)
+        assert await reports(site) == 0
+
+
+async def test_a_stranger_gets_no_report(tmp_path: Path) -> None:
+    """Through a relay domain and through a forward: a report to an unproven address would be backscatter."""
+    async with running_site(tmp_path) as site:
+        await site.tenants.add_domain("remote.test", relay_to=f"127.0.0.10:{site.world.port}")
+        await site.tenants.add_alias("away@here.test", ["someone@refuse.test", BOB])
+        story = await site.settled(await site.receive(NO, sender="victim@far.test"))
+        assert kinds(story, NO) == ["queued", "bounced", "report-withheld"]
+        assert "unproven" in withheld(story, NO)
+        story = await site.settled(await site.receive("away@here.test", sender=ALICE))  # Alice's name proves nothing
+        assert states(story) == {"someone@refuse.test": DeliveryState.BOUNCED, BOB: DeliveryState.DELIVERED}
+        assert "unproven" in withheld(story, "someone@refuse.test")
+        assert await reports(site) == 0
+        assert await site.inbox(ALICE) == []
+
+
+async def test_the_original_recipient_is_named(tmp_path: Path) -> None:
+    async with running_site(tmp_path) as site:
+        await site.tenants.add_alias("away@here.test", [NO])
+        await site.settled(await site.submit("away@here.test"))
+        (report,) = await site.inbox(ALICE)
+        (fields,) = list(report.iter_parts())[1].get_payload()[1:]
+        assert fields["Original-Recipient"] == "rfc822; away@here.test"
+        assert fields["Final-Recipient"] == f"rfc822; {NO}"
+        assert fields["Remote-MTA"] == "dns; mx1.remote.test"
+
+
+async def test_a_report_that_cannot_be_delivered_ends_there(tmp_path: Path) -> None:
+    """Alice writes under a name whose mail is forwarded, to a host that says no: the report fails, and no report is
+    made about it."""
+    async with running_site(tmp_path) as site:
+        await site.tenants.add_alias("alias@here.test", ["other@refuse.test"])
+        story = await site.settled(await site.submit(NO, sender="alias@here.test"))
+        (report,) = (row for row in await site.messages() if row.bounce_of == story.message.id)
+        assert report.reverse_path == ""
+        ended = await site.settled(report.id)
+        assert kinds(ended, "other@refuse.test") == ["queued", "bounced", "report-withheld"]
+        assert await reports(site) == 1
+
+
+async def test_a_large_message_comes_back_as_its_header(tmp_path: Path) -> None:
+    async with running_site(tmp_path, {"delivery": {"dsn_header_only_over": 1000}}) as site:
+        text = "\r\n".join(["body text"] * 200)
+        await site.settled(await site.submit(NO, subject="Much to say", text=text))
+        (report,) = await site.inbox(ALICE)
+        *_, returned = report.iter_parts()
+        assert returned.get_content_type() == "text/rfc822-headers"
+        assert "Subject: Much to say" in report.as_string()
+        assert "body text" not in report.as_string()
+
+
+async def test_a_report_gets_into_a_full_mailbox(tmp_path: Path) -> None:
+    async with running_site(tmp_path) as site:
+        await site.tenants.set_quota(ALICE, 1)
+        story = await site.settled(await site.submit(NO))
+        assert "report-sent" in kinds(story, NO)
+        assert len(await site.inbox(ALICE)) == 1
