@@ -1,6 +1,7 @@
 """The write-ahead log: durable commits, a bounded size, readers that are held for a moment only."""
 
 import asyncio
+import shutil
 import threading
 
 import pytest
@@ -98,6 +99,27 @@ async def test_copying_the_log_goes_on_beside_the_writer(tmp_path, clock, small_
         assert engine._checkpointer is not None
         while engine._checkpoint.is_set():
             await asyncio.sleep(0)
+
+
+async def test_the_log_is_lengthened_by_zeros_and_still_read_after_a_kill(tmp_path, clock):
+    """A copy taken while the server runs is what a kill leaves behind."""
+    async with open_store(tmp_path, clock=clock) as store:
+        assert (tmp_path / "postroad.db-wal").stat().st_size < 1 * MIB
+        for number in range(13):
+            await store.write(big(number))
+        while store.backlog:
+            await asyncio.sleep(0)
+        log = tmp_path / "postroad.db-wal"
+        written = store.figures()["wal_bytes"]
+        assert log.stat().st_size > written + MIB
+        await store.write(lambda tx: tx.meta.put("last", "x"))
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        for name in ("postroad.db", "postroad.db-wal"):
+            shutil.copy(tmp_path / name, copy / name)
+    async with open_store(copy, clock=clock) as store:
+        assert await store.read(lambda tx: tx.meta.get("last")) == "x"
+        assert await store.read(lambda tx: tx.meta._connection.rows("PRAGMA integrity_check")) == [("ok",)]
 
 
 def test_a_held_gate_lets_nobody_in_until_it_is_free():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +20,9 @@ T = TypeVar("T")
 WAL_CHECKPOINT = 8 * 1024 * 1024  # from here on a thread copies the log into the file while writing goes on
 WAL_RESTART = 64 * 1024 * 1024  # from here on readers are held so that the log begins anew
 WAL_KEEP = 128 * 1024 * 1024  # the file keeps this size: a reused log commits twice as fast as a growing one
+WAL_FILL = 8 * 1024 * 1024  # zeros written behind the log at a time while it grows, from its first megabytes on
+_FILL_BEFORE = 2 * 1024 * 1024  # when less than this is left of them
+_PIECE = 1024 * 1024
 HOLD_READERS = 0.05  # seconds
 _OLDEST_SQLITE = (3, 51, 3)  # older ones can corrupt a WAL file that two connections write or checkpoint at once
 _FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
@@ -54,6 +58,7 @@ class SqliteEngine:
         self._wal_pages = 0
         self._restart_tried_at = 0  # pages in the log when starting it anew was last tried in vain
         self._checkpointed_at = 0
+        self._filled = 2 * _FILL_BEFORE  # the log's length, zeros included; a quiet server never fills any
         self._checkpoint = threading.Event()
         self._closing = False
         self._checkpointer: threading.Thread | None = None
@@ -104,11 +109,27 @@ class SqliteEngine:
 
     def _keep_log_bounded(self, database: apsw.Connection) -> None:
         size = self._wal_pages * self._page
+        if size + _FILL_BEFORE > self._filled and not self._vfs:
+            self._fill_log()
         if size >= self._wal_restart and self._wal_pages >= self._restart_tried_at + 1024:
             self._restart_log(database)
         elif size - self._checkpointed_at * self._page >= WAL_CHECKPOINT:
             self._checkpointed_at = self._wal_pages
             self._wake_checkpointer()
+
+    def _fill_log(self) -> None:
+        """Lengthen the log by zeros: a commit into blocks that are there costs a quarter less than growing the file.
+
+        Only the writer's thread writes to the log, and this is it; SQLite stops reading at what is no frame of its own.
+        """
+        with suppress(OSError):  # a full disk shows where something has to be written
+            with self._path.with_name(self._path.name + "-wal").open("r+b", buffering=0) as log:
+                end = log.seek(0, os.SEEK_END)
+                self._filled = max(end, min(end + WAL_FILL, self._wal_restart + _FILL_BEFORE))
+                while end < self._filled:
+                    end += log.write(bytes(min(_PIECE, self._filled - end)))
+            return
+        self._filled = self._wal_restart * 2
 
     def _restart_log(self, database: apsw.Connection) -> None:
         self._restart_tried_at = self._wal_pages

@@ -1,0 +1,67 @@
+"""The writer's queue: what makes a group, and its bounds."""
+
+import asyncio
+
+import pytest
+
+from postroad.adapters.sql import units
+from postroad.adapters.sql.units import AcceptUnit, GroupQueue, WorkUnit
+from postroad.ports.store import Lane
+from postroad.testing.stores import Mail
+
+
+@pytest.fixture
+async def queue():
+    return GroupQueue(asyncio.get_running_loop())
+
+
+def work(queue, lane=Lane.NORMAL):
+    unit = WorkUnit(lambda tx: None, None)
+    queue.put(unit, lane)
+    return unit
+
+
+async def test_a_group_is_all_that_waits(queue):
+    waiting = [work(queue) for _ in range(3)]
+    assert len(queue) == 3
+    assert queue.take(None) == waiting
+    assert len(queue) == 3  # still in hand
+    queue.done(3)
+    assert len(queue) == 0
+    assert queue.take(0) == []
+
+
+async def test_a_group_is_bounded_by_number(queue, monkeypatch):
+    monkeypatch.setattr(units, "MAX_UNITS", 4)
+    for _ in range(10):
+        work(queue)
+    assert [len(queue.take(None)) for _ in range(3)] == [4, 4, 2]
+
+
+async def test_a_group_is_bounded_by_size(queue, monkeypatch):
+    monkeypatch.setattr(units, "MAX_OCTETS", 250)
+    mail = Mail()
+    for _ in range(5):
+        queue.put(AcceptUnit(mail.remote(content=b"x" * 100), None))
+    assert [len(queue.take(None)) for _ in range(2)] == [3, 2]
+
+
+async def test_bulk_slices_go_alone(queue):
+    slices = [work(queue, Lane.LOW) for _ in range(2)]
+    mail = work(queue)
+    assert [queue.take(None) for _ in range(3)] == [[mail], [slices[0]], [slices[1]]]
+
+
+async def test_a_closed_queue_is_drained_first(queue):
+    unit = work(queue)
+    queue.close()
+    assert queue.take(None) == [unit]
+    assert queue.take(None) is None
+
+
+async def test_a_waiting_writer_is_woken_once_for_all_of_a_turn(queue):
+    taking = asyncio.ensure_future(asyncio.to_thread(queue.take, 10))
+    while not queue._changed._waiters:
+        await asyncio.sleep(0)
+    waiting = [work(queue) for _ in range(5)]
+    assert await taking == waiting
