@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,7 +72,7 @@ class Postroad:
 
     def drained(self) -> bool:
         """Nothing queued: the last outcome is recorded. Read from the rows beside the running server."""
-        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as rows:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as rows:
             return not rows.execute("SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'queued')").fetchone()[0]
 
     @property
