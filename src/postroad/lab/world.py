@@ -131,6 +131,11 @@ class World:
         self.dns.stop()
         await self._hub.stop(grace=1.0)
 
+    @property
+    def visitors(self) -> int:
+        """Connections that are open now."""
+        return len(self._hub.live)
+
     async def _listen(self, port: int, tls: ServerTls) -> None:
         for host, address, starttls, _ in HOSTS:
             receiver = self.receivers[host]

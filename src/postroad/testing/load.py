@@ -1,7 +1,7 @@
 """A load of submitters that keeps count: what was sent, what was acknowledged, what was cut off in between.
 
 Each session sends its share, message after message, on one connection; when the connection breaks it comes back and
-sends again what was not acknowledged, as every real client does. Raw sockets, so that it costs little.
+sends again what was not acknowledged, as every real client does. Plain streams, so that it costs little.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+_AWAY = 0.1  # seconds until a client whose connection broke comes back
+_GIVE_UP = 50  # refusals in a row of one session after which the load fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,10 @@ class Parcel:
 class Tally:
     """What the senders saw."""
 
-    acknowledged: set[str] = field(default_factory=set)
+    acknowledged: dict[str, str] = field(default_factory=dict)  # token -> the id that the 250 named
     final_dots: Counter[str] = field(default_factory=Counter)  # how often the final dot of each token went out
-    refused: dict[str, str] = field(default_factory=dict)  # token -> reply; sent again later
+    refused: dict[str, str] = field(default_factory=dict)  # token -> the last refusal; it was sent again
+    broken: int = 0  # connections that ended before their time
 
 
 class Refused(Exception):  # noqa: N818
@@ -52,21 +56,29 @@ class Submitter:
     account: str = ""
     password: str = ""
     tls: ssl.SSLContext | None = None  # implicit TLS
-    patience: float = 30.0
+    patience: float = 60.0
 
     async def run(self, parcels: Sequence[Parcel], sessions: int, tally: Tally) -> None:
         """Send everything, over `sessions` parallel sessions, until each parcel is acknowledged."""
         async with asyncio.TaskGroup() as group:
-            for number in range(sessions):
+            for number in range(min(sessions, len(parcels))):
                 group.create_task(self._session(list(parcels[number::sessions]), tally))
 
     async def _session(self, parcels: list[Parcel], tally: Tally) -> None:
         waiting = parcels[::-1]
+        refusals = 0
         while waiting:
+            left = len(waiting)
             try:
                 await self._connection(waiting, tally)
-            except (OSError, EOFError, TimeoutError, Refused, asyncio.IncompleteReadError):
-                await asyncio.sleep(0.1)  # the server is away; a real client waits longer
+            except Refused:
+                refusals = refusals + 1 if len(waiting) == left else 0
+                if refusals > _GIVE_UP:
+                    raise
+            except (OSError, EOFError, TimeoutError, asyncio.IncompleteReadError):
+                tally.broken += 1
+            if waiting:
+                await asyncio.sleep(_AWAY)  # the server is away; a real client waits longer
 
     async def _connection(self, waiting: list[Parcel], tally: Tally) -> None:
         reader, writer = await asyncio.open_connection(self.host, self.port(), ssl=self.tls)
@@ -79,7 +91,7 @@ class Submitter:
             while waiting:
                 await self._send(reader, writer, waiting[-1], tally)
                 waiting.pop()
-            writer.write(b"QUIT\r\n")
+            await self._command(reader, writer, "QUIT", b"221")
         finally:
             writer.transport.abort()
 
@@ -94,11 +106,11 @@ class Submitter:
             await self._expect(reader, b"354")
             tally.final_dots[parcel.token] += 1
             writer.write(parcel.content() + b".\r\n")
-            await self._expect(reader, b"250")
+            answer = await self._expect(reader, b"250")
         except Refused as reply:
             tally.refused[parcel.token] = str(reply)
             raise
-        tally.acknowledged.add(parcel.token)
+        tally.acknowledged[parcel.token] = answer.rpartition(" ")[2]
 
     async def _command(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: str, wanted: bytes
@@ -106,7 +118,8 @@ class Submitter:
         writer.write(line.encode() + b"\r\n")
         await self._expect(reader, wanted)
 
-    async def _expect(self, reader: asyncio.StreamReader, wanted: bytes) -> None:
+    async def _expect(self, reader: asyncio.StreamReader, wanted: bytes) -> str:
+        """The last line of the reply; raises Refused when it is another one."""
         while True:
             async with asyncio.timeout(self.patience):
                 line = await reader.readuntil(b"\n")
@@ -114,3 +127,4 @@ class Submitter:
                 break
         if not line.startswith(wanted):
             raise Refused(line.decode(errors="replace").strip())
+        return line.decode("ascii", "replace").strip()

@@ -112,6 +112,13 @@ class ServerProcess:
                 elif words == ["ready"]:
                     return ports
 
+    def keep_ports(self) -> None:
+        """From now on each start listens where the server listens now, as a restart does in life."""
+        text = self.config.read_text("utf-8")
+        for service, port in self.ports.items():
+            text = text.replace(f'"{service}"\naddress = "127.0.0.1:0"', f'"{service}"\naddress = "127.0.0.1:{port}"')
+        self.config.write_text(text, "utf-8")
+
     def port(self, service: str) -> int:
         """Where a service listens on 127.0.0.1."""
         return self.ports[service]
