@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
+PROVE_MESSAGES ?= 20000
+PROVE_KILLS    ?= 10
 
-.PHONY: help setup demo lint format test check bench fuzz lock clean
+.PHONY: help setup demo lint format test check bench fuzz prove lock clean
 
 help:            ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -42,6 +44,9 @@ bench: setup     ## our figures beside Postfix's, in one run, on a journaled fil
 
 fuzz: setup      ## each fuzz target for FUZZ_SECONDS (default 60)
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
+
+prove: setup     ## 20,000 messages, and again with ten SIGKILLs: nothing lost, nothing doubled unexcused
+	POSTROAD_PROVE_MESSAGES=$(PROVE_MESSAGES) POSTROAD_PROVE_KILLS=$(PROVE_KILLS) $(BIN)/pytest -n 0 -s tests/prove
 
 lock:            ## write requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --group dev --extra postgres --universal --python-version 3.11 \

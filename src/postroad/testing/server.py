@@ -65,7 +65,7 @@ class ServerProcess:
         self.config = write_configuration(folder, services, certificate=certificate, key=key, extra=extra)
         self.ports: dict[str, int] = {}
         self.process: subprocess.Popen[bytes] | None = None
-        self._env = {**os.environ, **(env or {})}
+        self._env = {**clean_environment(), **(env or {})}
 
     @property
     def log(self) -> Path:
@@ -140,6 +140,11 @@ class ServerProcess:
         self.process = None
         if code != expect:
             raise ServerFailed(f"the server exited {code} on {how.name}:\n{self.log.read_text()}")
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours without POSTROAD_*: what the tester's shell sets is not for the server under test."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("POSTROAD_")}
 
 
 def _breathe() -> None:

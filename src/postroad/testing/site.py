@@ -28,7 +28,7 @@ from postroad.ports.store import Delivery, DeliveryState, Message, MessageFilter
 from postroad.queue import claims, pacing
 from postroad.reports.story import Story, read_story
 from postroad.testing.network import authority, write_certificate
-from postroad.testing.server import HOSTNAME, PROGRAM, ServerFailed, running_node
+from postroad.testing.server import HOSTNAME, PROGRAM, ServerFailed, clean_environment, running_node
 
 ALICE = "alice@here.test"
 BOB = "bob@here.test"
@@ -138,9 +138,9 @@ class Site:
     async def run(self, *words: str, code: int = 0) -> str:
         """A command beside the running server; what it printed. It must exit with `code`."""
         config = self.node.settings.data_dir.parent / "postroad.toml"
-        process = await asyncio.create_subprocess_exec(
-            *PROGRAM, "--config", str(config), *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
+        command = (*PROGRAM, "--config", str(config), *words)
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=clean_environment())
         output, errors = await asyncio.wait_for(process.communicate(), PATIENCE)
         if process.returncode != code:
             said = (output + errors).decode()
