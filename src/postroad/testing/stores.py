@@ -127,9 +127,12 @@ class Mail:
     """Makes records that fit together; what a test does not care about has a plain value."""
 
     clock: Clock = field(default_factory=JumpingClock)
-    ids: NodeIds = field(default_factory=lambda: NodeIds(1))
+    ids: NodeIds = field(init=False)
     node: NodeId = NODE
     epoch: int = 1
+
+    def __post_init__(self) -> None:
+        self.ids = NodeIds(1, lambda: int(self.now.timestamp() * 1000))
 
     @property
     def now(self) -> datetime:

@@ -10,6 +10,15 @@ from postroad.adapters.sql.connection import Connection, in_list, slices
 from postroad.ports.blobs import BlobPlace
 from postroad.ports.ids import BlobId
 
+# Accepted content has its message's id, which the primary keys find; the partial indexes hold the exceptions.
+_UNNAMED = (
+    "NOT EXISTS (SELECT 1 FROM message m WHERE m.id = b.id AND m.blob = b.id)"
+    " AND NOT EXISTS (SELECT 1 FROM message m WHERE m.blob = b.id AND m.blob <> m.id)"
+    " AND NOT EXISTS (SELECT 1 FROM mailbox_message m WHERE m.message = b.id AND m.blob = b.id)"
+    " AND NOT EXISTS (SELECT 1 FROM mailbox_message m"
+    " WHERE m.blob = b.id AND (m.message IS NULL OR m.blob <> m.message))"
+)
+
 
 class Places:
     def __init__(self, connection: Connection) -> None:
@@ -28,9 +37,7 @@ class Places:
 
     def forget_unnamed(self, after: BlobId, before: BlobId, limit: int = 500) -> tuple[BlobId | None, int]:
         rows = self._connection.rows(
-            "SELECT id, NOT EXISTS (SELECT 1 FROM message WHERE message.blob = b.id)"
-            " AND NOT EXISTS (SELECT 1 FROM mailbox_message WHERE mailbox_message.blob = b.id)"
-            " FROM blob b WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+            f"SELECT id, {_UNNAMED} FROM blob b WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
             (after, before, limit),
         )
         unnamed = [row[0] for row in rows if row[1]]

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from postroad.adapters.ids import first_id_at
 from postroad.adapters.sql.connection import Connection, in_list, slices
 from postroad.adapters.sql.values import moment
 
@@ -19,10 +20,10 @@ class Retention:
     def messages(self, before: datetime, limit: int = 50) -> int:
         """Messages accepted, and all their recipients finished, before then: with deliveries, attempts and events."""
         rows = self._connection.rows(
-            "SELECT m.id FROM message m WHERE m.created < ? AND NOT EXISTS (SELECT 1 FROM delivery d"
+            "SELECT m.id FROM message m WHERE m.id < ? AND m.created < ? AND NOT EXISTS (SELECT 1 FROM delivery d"
             " WHERE d.message = m.id AND (d.state IN ('queued', 'held') OR COALESCE(d.finished, m.created) >= ?))"
-            " ORDER BY m.created LIMIT ?",
-            (moment(before), moment(before), limit),
+            " ORDER BY m.id LIMIT ?",
+            (_ids_until(before), moment(before), moment(before), limit),
         )
         for some in slices([row[0] for row in rows]):
             listed, params = in_list(some)
@@ -38,7 +39,8 @@ class Retention:
     def attempts(self, before: datetime, limit: int = 200) -> int:
         """Attempts that ended before then, with their dialogues."""
         rows = self._connection.rows(
-            "SELECT id FROM attempt WHERE ended < ? ORDER BY ended LIMIT ?", (moment(before), limit)
+            "SELECT id FROM attempt WHERE id < ? AND ended < ? ORDER BY id LIMIT ?",
+            (_ids_until(before), moment(before), limit),
         )
         for some in slices([row[0] for row in rows]):
             listed, params = in_list(some)
@@ -71,3 +73,8 @@ class Retention:
             self._connection.run("DELETE FROM vanished WHERE mailbox = ?", (mailbox,))
             self._connection.run("DELETE FROM mailbox WHERE id = ?", (mailbox,))
         return taken or 1
+
+
+def _ids_until(moment: datetime) -> int:
+    """Ids grow with time, so that the primary key bounds a look for old rows; a day allows for clocks that differ."""
+    return first_id_at(moment + timedelta(days=1))

@@ -37,8 +37,8 @@ CREATE TABLE message (
   flags ${int} NOT NULL, blob ${int} NOT NULL, header_size ${int} NOT NULL, subject TEXT NOT NULL,
   header_from TEXT NOT NULL, message_id TEXT NOT NULL, body_type TEXT NOT NULL, account ${int}, bounce_of ${int}
 );
-CREATE INDEX message_created ON message (created);
-CREATE INDEX message_blob ON message (blob);
+-- What is accepted lies under its own id: only the exceptions need an index.
+CREATE INDEX message_blob ON message (blob) WHERE blob <> id;
 
 -- Next hops. `next_due` is a hint: no unowned delivery is due before it.
 CREATE TABLE dest (id ${serial}, name TEXT NOT NULL UNIQUE, next_due ${int});
@@ -58,7 +58,6 @@ CREATE TABLE attempt (
   address TEXT NOT NULL, tls TEXT NOT NULL, timings TEXT NOT NULL, dialogue TEXT NOT NULL
 );
 CREATE INDEX attempt_message ON attempt (message);
-CREATE INDEX attempt_ended ON attempt (ended);
 CREATE TABLE delivery_attempt (
   attempt ${int} NOT NULL, delivery ${int} NOT NULL, status TEXT, PRIMARY KEY (attempt, delivery)
 )${clustered};
@@ -92,7 +91,7 @@ CREATE TABLE mailbox_message (
 )${clustered};
 CREATE INDEX mailbox_message_modseq ON mailbox_message (mailbox, modseq);
 CREATE UNIQUE INDEX mailbox_message_once ON mailbox_message (message, mailbox) WHERE message IS NOT NULL;
-CREATE INDEX mailbox_message_blob ON mailbox_message (blob);
+CREATE INDEX mailbox_message_blob ON mailbox_message (blob) WHERE message IS NULL OR blob <> message;
 
 CREATE TABLE vanished (
   mailbox ${int} NOT NULL, modseq ${int} NOT NULL, uid_low ${int} NOT NULL, uid_high ${int} NOT NULL,
