@@ -68,7 +68,9 @@ def run_demo(folder: Path, *, fresh: bool) -> int:
         print("ready", welcome(config), sep="\n", flush=True)
 
     with (folder / "demo.log").open("ab") as log_file:
-        return serve(settings, config, announce=announce, beside=_world(), log_fd=log_file.fileno())
+        code = serve(settings, config, announce=announce, beside=_world(settings.hostname), log_fd=log_file.fileno())
+    print(f"\nStopped. What is in {folder} is kept; the next demo goes on with it.", flush=True)
+    return code
 
 
 def _empty(folder: Path) -> None:
@@ -108,16 +110,29 @@ async def _fill(node: Node) -> None:
 
 
 @asynccontextmanager
-async def _world() -> AsyncIterator[World]:
+async def _world(hostname: str = "") -> AsyncIterator[World]:
+    """The simulated internet; with a host name, its DNS has what the demo's own domains want."""
     try:
         world = await World.start()
     except OSError as error:
-        why = f"the simulated internet needs {DNS_ADDRESS} and 127.0.0.10-19:{PORT}: {error.strerror or error}"
-        raise CannotListen(f"{why}; does another demo run?") from error
+        why = os.strerror(error.errno) if error.errno else error
+        needs = f"the simulated internet needs {DNS_ADDRESS} and 127.0.0.10-19:{PORT}"
+        raise CannotListen(f"{needs}: {why}; does another demo run?") from error
+    if hostname:
+        _publish(world, hostname)
     try:
         yield world
     finally:
         await world.stop()
+
+
+def _publish(world: World, hostname: str) -> None:
+    """What `domain records` asks for, so that `check` and `domain verify` find all in order."""
+    world.dns.put(hostname, "A", "127.0.0.1")
+    world.dns.put("1.0.0.127.in-addr.arpa", "PTR", f"{hostname}.")
+    for domain in DOMAINS:
+        world.dns.put(domain, "MX", f"10 {hostname}.")
+        world.dns.put(domain, "TXT", '"v=spf1 mx -all"')
 
 
 async def run_lab() -> None:
@@ -149,45 +164,34 @@ def welcome(config: Path) -> str:
     """What to try, with the commands as they can be typed here."""
     from postroad.app.words import command_line
 
-    def command(*words: str) -> str:
-        return command_line(config, *words)
+    def command(words: str) -> str:
+        return command_line(config, words)
 
-    recipients = "--to bob@two.test --to accept@remote.test --to greylist@remote.test"
-    send = command(f"send --from alice@one.test {recipients} --subject Hello --password {PASSWORD}")
+    send = command("send --from alice@one.test --to bob@two.test --to accept@remote.test --to greylist@remote.test")
+    curl = f"curl --insecure --user bob@two.test:{PASSWORD} 'imaps://127.0.0.1:1993/INBOX;MAILINDEX=1'"
     return f"""
-A whole mail world runs on this machine. Data in {config.parent}, kept; `postroad demo --fresh` begins anew.
+Welcome! A whole mail world now runs on this machine: one mail server, two domains, and a small internet beside it.
 
-  Accounts        {", ".join(ACCOUNTS)}; the password of each is {PASSWORD}
-  Submission      127.0.0.1:1587 (STARTTLS), 1465 (TLS)          MX  127.0.0.1:1025
-  IMAP            127.0.0.1:1143 (STARTTLS), 1993 (TLS)          POP3  127.0.0.1:1110, 1995
-  Metrics         http://127.0.0.1:9667/metrics                  DNS  {DNS_ADDRESS}
+Send a message, from a second terminal in this folder:
 
-Send one message, from a second terminal:
-
-  {send}
+  {send} --password {PASSWORD}
 
 and watch it travel:
 
   {command("message trace --follow")}
 
-The same with other programs:
+At remote.test the name chooses the fate:
 
-  swaks --server 127.0.0.1:1587 -tls --auth-user alice@one.test --auth-password {PASSWORD} \
---from alice@one.test --to accept@remote.test
-  curl --insecure --url imaps://127.0.0.1:1993/INBOX --user bob@two.test:{PASSWORD} --request "FETCH 1 BODY[]"
+  accept@  is taken                   greylist@  is put off at first, taken a little later
+  550@     is refused, and reported   throttle@  is put off now and then
+  451@     is put off every time      slow@      is taken after a while
+  drop@    is cut off half-way        anybody at nowhere.test: there is no such domain
 
-Recipients at remote.test choose their fate by name:
+Read and write with any mail program, as {" or ".join((", ".join(ACCOUNTS[:-1]), ACCOUNTS[-1]))}, password {PASSWORD}:
 
-  accept@   taken                          greylist@   put off at first, taken a little later
-  550@      refused for good: a report     throttle@   put off now and then
-  451@      put off each time              slow@       taken after a while
-  drop@     the connection breaks off
+  {curl}
 
-Then:
+Look around:  {command("message list")}
+              ... queue summary | message trace --dialogue | check | ledger | --help
 
-  {command("message list")}
-  {command("message trace --dialogue")}
-  {command("queue summary")}
-  {command("ledger")}
-
-Ctrl-C ends it."""
+Everything is kept in {config.parent}; `{command_line(None, "demo --fresh")}` begins anew. Ctrl-C ends it."""

@@ -1,7 +1,7 @@
 """A DNS server with a world of its own: zones from text, faults on request, and a record of who asked for what.
 
-It answers like a recursive server would, from its zones alone. A query outside them is refused and remembered, so that
-a test can fail on it; nothing here ever asks the real DNS.
+It answers like a recursive server would, from its zones alone: what is in none of them does not exist. Such a query is
+remembered as a stranger's, so that a test can fail on it; nothing here ever asks the real DNS.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LabDns:
     def __init__(self, zones: Mapping[str, str] | None = None) -> None:
         """`zones` by origin, each in master file format (RFC 1035 §5), SOA and NS not needed."""
         self.queries: deque[Query] = deque(maxlen=KEPT_QUERIES)
-        self.strangers: list[Query] = []  # asked for, but in no zone of ours
+        self.strangers: deque[Query] = deque(maxlen=KEPT_QUERIES)  # asked for, but in no zone of ours
         self.address = ""
         self._origins: dict[dns.name.Name, dns.rrset.RRset] = {}
         self._records: dict[tuple[dns.name.Name, dns.rdatatype.RdataType], dns.rrset.RRset] = {}
@@ -125,7 +125,7 @@ class LabDns:
             response.set_rcode(dns.rcode.SERVFAIL)
         elif not self._answer(response, question.name, question.rdtype):
             self.strangers.append(asked)
-            response.set_rcode(dns.rcode.REFUSED)
+            response.set_rcode(dns.rcode.NXDOMAIN)
         size = 65535 if tcp else max(512, query.payload)
         return response.to_wire(max_size=size, prefer_truncation=True)
 

@@ -201,8 +201,8 @@ async def test_nobody_there():
     assert (await resolver.mx("mail.test")).outcome is DnsOutcome.FAILED
 
 
-async def test_a_stranger_is_refused_and_remembered(lab):
-    assert (await lab.resolver.mx("example.com")).outcome is DnsOutcome.FAILED
+async def test_a_stranger_does_not_exist_and_is_remembered(lab):
+    assert (await lab.resolver.mx("example.com")).outcome is DnsOutcome.NXDOMAIN
     assert {query.name for query in lab.dns.strangers} == {"example.com"}
 
 
