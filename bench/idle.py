@@ -12,8 +12,10 @@ from pathlib import Path
 
 from bench.harness import machine, require_root_and, say
 from bench.ours import Postroad
+from postroad.adapters.net.selfsigned import write_self_signed
 
 PASSWORD = "correct horse battery"
+TLS = '[tls]\ncertificate = "{folder}/cert.pem"\nkey = "{folder}/key.pem"\n'
 
 
 def talk(link: socket.socket, line: str, until: bytes) -> None:
@@ -83,7 +85,9 @@ def main(arguments: list[str]) -> None:
     say(machine())
     for case, (service, _, _, mark) in CASES.items():
         with tempfile.TemporaryDirectory(dir="/var/tmp") as temporary:
-            server = Postroad(Path(temporary), services=("mx", "imap"))
+            folder = Path(temporary)
+            write_self_signed(folder / "cert.pem", folder / "key.pem", ["localhost"])
+            server = Postroad(folder, services=("mx", "imap"), extra=TLS.format(folder=folder))
             server.command("domain", "add", "bench.test")
             server.command("account", "add", "u1@bench.test", "--password-stdin", text=PASSWORD + "\n")
             server.start()
