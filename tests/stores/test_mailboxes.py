@@ -1,6 +1,7 @@
 """Mailboxes: names, numbers, flags, changes, copies, what is gone."""
 
 import asyncio
+import random
 
 import pytest
 from msgspec.structs import replace
@@ -171,6 +172,44 @@ async def test_changes_come_in_order_and_a_page_never_splits_a_mod_sequence(stor
     assert await changes(start, 1) == [(1, 1, False), (3, 1, False)]
     assert await changes(start + 1, 1) == [(5, 2, True)]
     assert await changes(start + 3, 10) == []
+
+
+async def test_changes_are_those_of_a_replay(store, mail, inbox):
+    """Whatever happens, paging on from a mod-sequence tells all that came after it, in pages of any size."""
+    numbers = random.Random(7)
+    known: dict[int, int] = {}
+    model: dict[int, int] = {}
+    since = 0
+    for _ in range(40):
+        present = sorted(model)
+        some = numbers.sample(present, min(len(present), 3))
+        match numbers.randrange(4):
+            case 0 | 1:
+                for uid in await fill(store, mail, inbox, numbers.randrange(1, 5)):
+                    model[uid] = 0
+            case 2:
+                bits = numbers.choice([SEEN, FLAGGED])
+                await store.write(lambda tx, some=some, bits=bits: tx.mailbox_messages.store(inbox, some, add=bits))
+                model.update({uid: model[uid] | bits for uid in some})
+            case 3:
+                await store.write(lambda tx, some=some: tx.mailbox_messages.expunge(inbox, some[:1]))
+                for uid in some[:1]:
+                    del model[uid]
+        if numbers.random() < 0.5:
+            limit = numbers.randrange(1, 8)
+            while True:
+                page = await store.read(
+                    lambda tx, since=since, limit=limit: tx.mailbox_messages.changes(inbox, since, limit)
+                )
+                for change in page:
+                    if change.vanished:
+                        known.pop(change.uid, None)
+                    else:
+                        known[change.uid] = change.flags
+                since = page[-1].modseq if page else since
+                if len(page) < limit:
+                    break
+            assert known == model
 
 
 async def test_texts_bring_only_what_is_asked(store, mail, inbox):

@@ -204,10 +204,9 @@ async def test_a_deleted_mailbox_is_emptied_in_slices_and_its_content_forgotten(
     taken = [await store.write(lambda tx: tx.retention.deleted_mailboxes(limit=2)) for _ in range(4)]
     assert taken == [2, 2, 1, 0]
 
-    def forget(tx):
-        return tx.places.forget_unnamed(BlobId(0), BlobId(1 << 62), limit=3)
-
-    following, forgotten = await store.write(forget)
-    assert (following, forgotten) == (appends[2].blob, 3)
-    assert await store.write(forget) == (None, 2)
-    assert await store.read(lambda tx: tx.messages.places([append.blob for append in appends])) == {}
+    blobs = [append.blob for append in appends]
+    walked = await store.read(lambda tx: tx.places.walk(BlobId(0), limit=3))
+    assert [(blob, named) for blob, _, named in walked] == [(blob, False) for blob in blobs[:3]]
+    assert len(await store.read(lambda tx: tx.places.walk(blobs[2], limit=3))) == 2
+    assert await store.write(lambda tx: tx.places.forget(blobs)) == blobs
+    assert await store.read(lambda tx: tx.messages.places(blobs)) == {}

@@ -1,8 +1,15 @@
 """The sweep of content and the deep check."""
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
+from postroad.adapters.sql.repositories.places import _NAMED
 from postroad.adapters.sql.upkeep import quarantined, sweep
+from postroad.ports.ids import BlobId
+from postroad.ports.store import MessageFilter
+from postroad.testing.stores import open_store
 
 LATER = datetime(2090, 1, 1, tzinfo=UTC)
 EARLIER = datetime(2025, 2, 1, tzinfo=UTC)
@@ -25,6 +32,34 @@ async def test_a_sweep_forgets_what_is_old_and_nothing_names(store, mail):
     assert await store.read(lambda tx: tx.messages.place(lost)) is None
     place = await store.read(lambda tx: tx.messages.place(kept.message.blob))
     assert await store.blobs.read(place) == kept.content
+
+
+async def test_every_way_to_name_content_keeps_it(store, mail):
+    inbox = await store.write(mail.inbox)
+    queued, local, append = mail.remote(), mail.local(inbox), mail.append(inbox)
+    elsewhere = mail.remote()
+    elsewhere.message = replace(elsewhere.message, blob=BlobId(mail.ids.new()))  # not under its own id
+    await asyncio.gather(*(store.accept(unit) for unit in (queued, local, elsewhere)), store.append(append))
+    finished = mail.local(inbox)
+    (uid,) = (await store.accept(finished)).uids
+    ((_, copy),) = await store.write(lambda tx: tx.mailbox_messages.copy(inbox, [uid], inbox))
+    await store.write(lambda tx: tx.mailbox_messages.expunge(inbox, [uid]))
+    await store.write(lambda tx: tx.retention.messages(mail.now + timedelta(days=1)))  # the two local ones
+    assert len(await store.read(lambda tx: tx.messages.search(MessageFilter()))) == 2
+    assert await store.sweep(LATER) == 0
+    kept = [queued.message.blob, local.message.blob, append.blob, elsewhere.message.blob, finished.message.blob]
+    assert await store.write(lambda tx: tx.places.forget(kept)) == []
+    await store.write(lambda tx: tx.mailbox_messages.expunge(inbox, [copy]))
+    assert await store.sweep(LATER) == 1
+    assert finished.message.blob not in await store.read(lambda tx: tx.messages.places(kept))
+
+
+async def test_looking_for_names_never_reads_a_whole_table(tmp_path, clock):
+    async with open_store(tmp_path, clock=clock) as store:
+        plan = await store.read(
+            lambda tx: tx.meta._connection.rows(f"EXPLAIN QUERY PLAN SELECT id FROM blob b WHERE NOT {_NAMED}")
+        )
+        assert [row[3] for row in plan if row[3].startswith("SCAN")] == ["SCAN b"]
 
 
 async def test_a_sweep_removes_files_in_which_nothing_lives(store, mail):

@@ -632,20 +632,16 @@ class Retention(Protocol):
 
 
 class Places(Protocol):
-    """Where content lies, file by file: for the sweep and for proving what is on the disk."""
+    """Where content lies: for the sweep and for proving what is on the disk."""
 
-    def segments(self) -> list[str]:
-        """Every file that content was ever placed in and that is not yet removed."""
+    def walk(self, after: BlobId, limit: int = 500) -> list[tuple[BlobId, BlobPlace, bool]]:
+        """By id, from the one behind `after`: its place, and whether a message or a mailbox names it."""
 
-    def in_segment(self, name: str, *, after: int, limit: int) -> list[tuple[BlobId, BlobPlace]]:
-        """By offset, from the one behind `after`."""
+    def forget(self, blobs: Sequence[BlobId]) -> list[BlobId]:
+        """Forget those of the blobs that nothing names; their ids."""
 
-    def forget_unnamed(self, after: BlobId, before: BlobId, limit: int = 500) -> tuple[BlobId | None, int]:
-        """Look at one slice of blobs between two ids and forget those that no row names. Returns where the next slice
-        begins (None: done) and how many were forgotten."""
-
-    def forget_empty(self, names: Sequence[str]) -> list[str]:
-        """Which of these files no content lies in any more; their rows go with the answer."""
+    def forget_segments(self, names: Sequence[str]) -> None:
+        """Forget files in which nothing lies."""
 
 
 class Tx(Protocol):

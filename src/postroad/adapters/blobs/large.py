@@ -41,7 +41,8 @@ class LargeWriter:
 
     async def write(self, chunk: bytes) -> None:
         """Take a piece of the content; waits for the disk once enough is gathered. Raises BlobWriteFailed."""
-        self._pieces.append(chunk)
+        if chunk:
+            self._pieces.append(chunk)
         self._waiting += len(chunk)
         if self._waiting >= _PIECE:
             await self._run(self._flush)

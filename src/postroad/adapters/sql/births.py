@@ -45,30 +45,30 @@ CONTENT = (
     "sent",
 )  # fmt: skip
 MAILBOX_MESSAGE = (
-    "mailbox", "uid", "blob", "flags", "keywords", "modseq", "internal_date", "size", "prefix", "message",
+    "mailbox", "uid", "blob", "flags", "keywords", "modseq", "born", "internal_date", "size", "prefix", "message",
 )  # fmt: skip
 
 
 class _Moments:
-    """`moment` for a group: one acceptance repeats the same few times in many rows."""
+    """`moment` for a group, whose records live meanwhile: one acceptance repeats the same few times in many rows."""
 
-    __slots__ = ("_last", "_value")
+    __slots__ = ("_found",)
 
     def __init__(self) -> None:
-        self._last: datetime | None = None
-        self._value = 0
+        self._found: dict[int, int] = {}
 
     def __call__(self, time: datetime | None) -> int | None:
         if time is None:
             return None
-        if time is not self._last:
-            self._last, self._value = time, moment(time)
-        return self._value
+        found = self._found.get(id(time))
+        if found is None:
+            found = self._found[id(time)] = moment(time)
+        return found
 
 
-def message_row(message: Message) -> Row:
+def message_row(message: Message, moment_of: _Moments) -> Row:
     return (
-        message.id, moment(message.created), origin_text(message.origin), clean(message.reverse_path), message.size,
+        message.id, moment_of(message.created), origin_text(message.origin), clean(message.reverse_path), message.size,
         int(message.flags), message.blob, message.header_size, clean(message.subject), clean(message.header_from),
         clean(message.message_id), message.body_type, message.account, message.bounce_of,
     )  # fmt: skip
@@ -76,9 +76,9 @@ def message_row(message: Message) -> Row:
 
 def delivery_row(delivery: Delivery, dest: int, moment_of: _Moments) -> Row:
     return (
-        delivery.id, delivery.message, dest, clean(delivery.forward_path), clean(delivery.orig), delivery.state.value,
+        delivery.id, delivery.message, dest, clean(delivery.forward_path), clean(delivery.orig), delivery.state._value_,
         moment_of(delivery.due), delivery.tries, moment_of(delivery.expires), status_text(delivery.last_status),
-        delivery.owner, delivery.epoch, delivery.wish.value, moment_of(delivery.finished), delivery.held_for,
+        delivery.owner, delivery.epoch, delivery.wish._value_, moment_of(delivery.finished), delivery.held_for,
     )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def insert_group(
     for acceptance, place in group:
         message = acceptance.message
         blobs.append((message.blob, segments[place.segment], place.offset, place.length))
-        messages.append(message_row(message))
+        messages.append(message_row(message, moment_of))
         for delivery in acceptance.deliveries:
             row = delivery_row(delivery, dests[delivery.dest], moment_of)
             deliveries.append(row)
@@ -202,8 +202,8 @@ def _numbered(
         start[0] += 1
         start[1] += 1
         rows.append((
-            new.mailbox, uid, new.blob, new.flags, " ".join(new.keywords), modseq, moment(new.internal_date), new.size,
-            new.prefix, message,
+            new.mailbox, uid, new.blob, new.flags, " ".join(new.keywords), modseq, modseq, moment(new.internal_date),
+            new.size, new.prefix, message,
         ))  # fmt: skip
         uids.append(Uid(uid))
     return rows, uids
@@ -221,11 +221,13 @@ def _advance(
         total[2] += new.size
     if not totals:
         return {}
-    moved = connection.returning_many(
-        "UPDATE mailbox SET uid_next = uid_next + ?, highest_modseq = highest_modseq + ?, total = total + ?,"
-        " unseen = unseen + ?, size = size + ? WHERE id = ? AND deleted = 0"
-        " RETURNING id, uid_next, highest_modseq, account",
-        [(n, n, n, unseen, size, mailbox) for mailbox, (n, unseen, size) in sorted(totals.items())],
+    moved = connection.update_from(
+        "UPDATE mailbox SET uid_next = uid_next + v.n, highest_modseq = highest_modseq + v.n, total = total + v.n,"
+        " unseen = mailbox.unseen + v.unseen, size = mailbox.size + v.size",
+        ("mailbox", "n", "unseen", "size"),
+        [(mailbox, *total) for mailbox, total in sorted(totals.items())],
+        "WHERE mailbox.id = v.mailbox AND deleted = 0"
+        " RETURNING mailbox.id, mailbox.uid_next, mailbox.highest_modseq, mailbox.account",
     )
     if len(moved) != len(totals):
         raise Refused("the mailbox is gone")
@@ -241,9 +243,11 @@ def _advance(
 
 def change_used(connection: Connection, used: dict[int, int]) -> None:
     """Move the used octets of accounts, in id order so that two writers never wait for each other."""
-    connection.run_many(
-        "UPDATE account SET used_bytes = used_bytes + ? WHERE id = ?",
-        [(size, account) for account, size in sorted(used.items())],
+    connection.update_from(
+        "UPDATE account SET used_bytes = used_bytes + v.size",
+        ("account", "size"),
+        sorted(used.items()),
+        "WHERE account.id = v.account",
     )
 
 

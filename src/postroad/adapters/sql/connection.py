@@ -61,6 +61,9 @@ class Connection(Protocol):
     def returning_many(self, sql: str, params: Iterable[Params]) -> list[Row]:
         """The same for a statement with RETURNING; the rows of all, in order."""
 
+    def update_from(self, update: str, columns: Sequence[str], rows: Sequence[Row], where: str) -> list[Row]:
+        """Change many rows, each by its own row of integers: `v` in `update` and `where` stands for one of `rows`."""
+
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "") -> None:
         """Insert rows set-wise; `tail` stands behind, for ON CONFLICT."""
 
@@ -87,15 +90,35 @@ def _insert_text(table: str, columns: tuple[str, ...], rows: int, tail: str) -> 
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {','.join([row] * rows)} {tail}"
 
 
+@lru_cache(maxsize=64)
+def _update_text(update: str, columns: tuple[str, ...], rows: int, where: str) -> str:
+    row = "(" + ",".join("?" * len(columns)) + ")"
+    return f"WITH v ({', '.join(columns)}) AS (VALUES {','.join([row] * rows)}) {update} FROM v {where}"
+
+
+def update_statements(
+    update: str, columns: Sequence[str], rows: Sequence[Row], where: str
+) -> Iterator[tuple[str, list[Any]]]:
+    """Statements for 64, 32, ... 1 rows, as with `insert_statements`."""
+    names = tuple(columns)
+    for some in _widths(rows):
+        yield _update_text(update, names, len(some), where), [value for row in some for value in row]
+
+
+def _widths(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    at = 0
+    width = 64
+    while at < len(rows):
+        while len(rows) - at < width:
+            width //= 2
+        yield rows[at : at + width]
+        at += width
+
+
 def insert_statements(
     table: str, columns: Sequence[str], rows: Sequence[Row], tail: str
 ) -> Iterator[tuple[str, list[Any]]]:
     """Statements of 64, 32, ... 1 rows: few texts to prepare, and few steps, each of which lets another thread run."""
-    at = 0
-    width = 64
     names = tuple(columns)
-    while at < len(rows):
-        while len(rows) - at < width:
-            width //= 2
-        yield _insert_text(table, names, width, tail), [value for row in rows[at : at + width] for value in row]
-        at += width
+    for some in _widths(rows):
+        yield _insert_text(table, names, len(some), tail), [value for row in some for value in row]

@@ -1,8 +1,8 @@
 """One group in one transaction: the two doors set-wise, every function in a savepoint of its own.
 
-A failing door is replayed one by one, so that only the guilty one is refused. An error that took the whole transaction
-with it (SQLite does that when the disk is full, savepoints and all) is a `GroupLost`: nothing is committed, and the
-writer decides how to go on. A COMMIT that raises is a `CommitUnknown`: it may have taken place.
+A door that fails is replayed one by one, so that only the guilty one is refused. An error that took the whole
+transaction with it (SQLite does that when the disk is full, savepoints and all) is a `GroupLost`: nothing is committed,
+and the writer decides how to go on. A COMMIT that raises is a `CommitUnknown`: it may have taken place.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from postroad.ports.store import Refused, StoreUnavailable
 T = TypeVar("T")
 U = TypeVar("U", AcceptUnit, AppendUnit, OutcomeUnit, WorkUnit)
 
+Guard = Callable[[Callable[[], Sequence[Any]]], Sequence[Any]]
 _TAKES_ALL = (Fault.RETRY, Fault.NO_SPACE, Fault.BROKEN)
 
 
@@ -55,6 +56,10 @@ class CommitUnknown(Exception):  # noqa: N818
         self.error = error
 
 
+class _Failed(Exception):  # noqa: N818
+    """A step without a savepoint failed by its own fault."""
+
+
 class Transactions:
     """Runs groups on one session."""
 
@@ -65,8 +70,15 @@ class Transactions:
         self._names = NameCaches()
 
     def run(self, units: Sequence[Unit]) -> list[Done]:
-        """Commit a group. Raises GroupLost or CommitUnknown; other errors stay with their units."""
-        return self.work(lambda: self._apply(units))
+        """Commit a group. Raises GroupLost or CommitUnknown; other errors stay with their units.
+
+        At first the doors go without savepoints. Where one fails, all is rolled back and done again with one around
+        each step, so that the guilty can be told from the rest.
+        """
+        try:
+            return self.work(lambda: self._apply(units, self._bare))
+        except _Failed:
+            return self.work(lambda: self._apply(units, self._saved))
 
     def work(self, function: Callable[[], T]) -> T:
         """Begin, call, commit."""
@@ -76,7 +88,7 @@ class Transactions:
             raise GroupLost(self._fault(error), error) from error
         try:
             result = function()
-        except GroupLost:
+        except (GroupLost, _Failed):
             self._roll_back()
             raise
         except Exception as error:
@@ -106,16 +118,16 @@ class Transactions:
         except Exception:  # the session is reopened before it is used again
             return
 
-    def _apply(self, units: Sequence[Unit]) -> list[Done]:
+    def _apply(self, units: Sequence[Unit], guard: Guard) -> list[Done]:
         accepts = [unit for unit in units if isinstance(unit, AcceptUnit)]
         appends = [unit for unit in units if isinstance(unit, AppendUnit)]
         outcomes = [unit for unit in units if isinstance(unit, OutcomeUnit)]
-        done = self._together(accepts, self._insert)
-        done += self._together(appends, self._append)
-        done += self._together(outcomes, lambda some: apply_group(self.session, self._names, _outcomes(some)))
+        done = self._together(accepts, self._insert, guard)
+        done += self._together(appends, self._append, guard)
+        done += self._together(outcomes, self._write_outcomes, guard)
         for unit in units:
             if isinstance(unit, WorkUnit):
-                done += self._together([unit], lambda some: [some[0].function(self.tx)])
+                done += self._together([unit], self._call, self._saved)
         return done
 
     def _insert(self, units: Sequence[AcceptUnit]) -> Sequence[Any]:
@@ -126,20 +138,36 @@ class Transactions:
         group = [(unit.append, _place(unit.append.place or unit.place)) for unit in units]
         return insert_appended(self.session, self._names, group)
 
-    def _together(self, units: Sequence[U], write: Callable[[Sequence[U]], Sequence[Any]]) -> list[Done]:
+    def _write_outcomes(self, units: Sequence[OutcomeUnit]) -> Sequence[Any]:
+        return apply_group(self.session, self._names, [unit.outcomes for unit in units])
+
+    def _call(self, units: Sequence[WorkUnit]) -> Sequence[Any]:
+        return [unit.function(self.tx) for unit in units]
+
+    def _together(self, units: Sequence[U], write: Callable[[Sequence[U]], Sequence[Any]], guard: Guard) -> list[Done]:
         if not units:
             return []
         try:
-            values = self._saved(lambda: write(units))
-        except GroupLost:
+            values = guard(lambda: write(units))
+        except (GroupLost, _Failed):
             raise
         except Exception as error:
             if len(units) == 1:
                 return [Done(units[0], error=self._told(error))]
-            return [done for unit in units for done in self._together([unit], write)]
+            return [done for unit in units for done in self._together([unit], write, guard)]
         return [Done(unit, value) for unit, value in zip(units, values, strict=True)]
 
-    def _saved(self, call: Callable[[], T]) -> T:
+    def _bare(self, call: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """Without a savepoint: whatever fails, the transaction is not to be used any more."""
+        try:
+            return call()
+        except Exception as error:
+            fault = self._engine.fault(error)
+            if fault in _TAKES_ALL:
+                raise GroupLost(fault, error) from error
+            raise _Failed from error
+
+    def _saved(self, call: Callable[[], Sequence[Any]]) -> Sequence[Any]:
         """In a savepoint. Raises GroupLost where the error is not only the function's own."""
         self.session.savepoint()
         try:
@@ -168,7 +196,3 @@ def unavailable(fault: Fault, error: Exception) -> StoreUnavailable:
 def _place(place: BlobPlace | None) -> BlobPlace:
     assert place is not None, "the writer stores content before it writes rows"
     return place
-
-
-def _outcomes(units: Sequence[OutcomeUnit]) -> list[Any]:
-    return [unit.outcomes for unit in units]

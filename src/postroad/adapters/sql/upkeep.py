@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ from postroad.ports.blobs import BlobPlace
 from postroad.ports.ids import BlobId, id_text
 from postroad.ports.store import Lane, LedgerFinding, Store, Tx
 
-_PAGE = 1000
+_REMEMBERED = 3  # files
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,80 +35,82 @@ class Swept:
 async def sweep(store: Store, blobs: SegmentBlobs, before: datetime) -> Swept:
     """Forget content older than `before` that no row names, then remove files in which nothing lives any more.
 
-    A thin segment, most of it dead, stays until the last of it is.
+    Readers walk the rows; the writer only deletes, in slices. A thin segment, most of it dead, stays until the last of
+    it is.
     """
-    forgotten = await _forget_unnamed(store, BlobId(first_id_at(before)))
-    files = await asyncio.to_thread(_old_files, blobs, before)
-    removed = 0
-    for some in slices([path.name for path in files], 100):
-        for name in await store.write(partial(_forget_empty, some), lane=Lane.LOW):
-            blobs.remove(name)
-            removed += 1
-    return Swept(forgotten, removed)
-
-
-async def _forget_unnamed(store: Store, last: BlobId) -> int:
+    empty = await asyncio.to_thread(_old_files, blobs, before)  # listed first: no row that names them can come later
+    last = BlobId(first_id_at(before))
     forgotten = 0
-    after: BlobId | None = BlobId(0)
-    while after is not None:
-        after, taken = await store.write(partial(_forget_slice, after, last), lane=Lane.LOW)
-        forgotten += taken
-    return forgotten
+    after = BlobId(0)
+    while page := await store.read(partial(_page, after)):
+        unnamed = [blob for blob, _, named in page if not named and blob < last]
+        gone = set(await store.write(partial(_forget, unnamed), lane=Lane.LOW)) if unnamed else set()
+        empty -= {place.segment for blob, place, _ in page if blob not in gone}
+        forgotten += len(gone)
+        after = page[-1][0]
+    for some in slices(sorted(empty), 100):
+        await store.write(partial(_forget_segments, some), lane=Lane.LOW)
+        for name in some:
+            blobs.remove(name)
+    return Swept(forgotten, len(empty))
 
 
-def _forget_slice(after: BlobId, last: BlobId, tx: Tx) -> tuple[BlobId | None, int]:
-    return tx.places.forget_unnamed(after, last)
+def _page(after: BlobId, tx: Tx) -> list[tuple[BlobId, BlobPlace, bool]]:
+    return tx.places.walk(after)
 
 
-def _forget_empty(names: Sequence[str], tx: Tx) -> list[str]:
-    return tx.places.forget_empty(names)
+def _forget(blobs: Sequence[BlobId], tx: Tx) -> list[BlobId]:
+    return tx.places.forget(blobs)
 
 
-def _expected(name: str, after: int, tx: Tx) -> list[tuple[BlobId, BlobPlace]]:
-    return tx.places.in_segment(name, after=after, limit=_PAGE)
+def _forget_segments(names: Sequence[str], tx: Tx) -> None:
+    tx.places.forget_segments(names)
 
 
-def _old_files(blobs: SegmentBlobs, before: datetime) -> list[Path]:
+def _old_files(blobs: SegmentBlobs, before: datetime) -> set[str]:
     """Files that nothing was written to since `before`."""
     moment = before.timestamp()
     found = [*blobs.segments.glob("*.seg"), *blobs.large.glob("*.blob")]
-    return sorted(path for path in found if path.name != blobs.writing_to and path.stat().st_mtime < moment)
+    return {path.name for path in found if path.name != blobs.writing_to and path.stat().st_mtime < moment}
 
 
 async def deep_check(store: Store, blobs: SegmentBlobs) -> list[LedgerFinding]:
     """Read every file that rows name, from the disk, and compare: content that is missing, or damaged in its place.
 
-    A damaged stretch that no row names is the torn end of a group that was never acknowledged.
+    A damaged stretch that no row names is the torn end of a group that was never acknowledged. Ids and segments grow
+    together, so that each file is read about once though only a few are remembered.
     """
     findings: list[LedgerFinding] = []
-    for name in await store.read(lambda tx: tx.places.segments()):
-        expected: dict[int, tuple[BlobId, BlobPlace]] = {}
-        after = -1
-        while page := await store.read(partial(_expected, name, after)):
-            expected |= {place.offset: (blob, place) for blob, place in page}
-            after = page[-1][1].offset
-        findings += await asyncio.to_thread(_compare, blobs.path(name), expected)
+    contents: OrderedDict[str, dict[int, Scanned] | str] = OrderedDict()
+    after = BlobId(0)
+    while page := await store.read(partial(_page, after)):
+        for blob, place, _ in page:
+            if place.segment not in contents:
+                contents[place.segment] = await asyncio.to_thread(_records, blobs.path(place.segment))
+                if len(contents) > _REMEMBERED:
+                    contents.popitem(last=False)
+            findings += _compare(blob, place, contents[place.segment])
+        after = page[-1][0]
     return findings
 
 
-def _compare(path: Path, expected: dict[int, tuple[BlobId, BlobPlace]]) -> list[LedgerFinding]:
+def _records(path: Path) -> dict[int, Scanned] | str:
+    """The whole records of a file by their offset; or why it cannot be read."""
     try:
-        records = {record.offset: record for record in scan(path) if not record.damaged}
+        return {record.offset: record for record in scan(path) if not record.damaged}
     except OSError as error:
-        return [_finding(blob, path, str(error)) for blob, _ in expected.values()]
-    return [
-        _finding(blob, path, "no whole record lies in its place")
-        for offset, (blob, place) in expected.items()
-        if not _fits(records.get(offset), blob, place)
-    ]
+        return str(error)
 
 
-def _fits(record: Scanned | None, blob: BlobId, place: BlobPlace) -> bool:
-    return record is not None and record.blob == blob and record.length == place.length
-
-
-def _finding(blob: BlobId, path: Path, problem: str) -> LedgerFinding:
-    return LedgerFinding(None, None, f"content {id_text(blob)} in {path.name}: {problem}")
+def _compare(blob: BlobId, place: BlobPlace, found: dict[int, Scanned] | str) -> list[LedgerFinding]:
+    if isinstance(found, str):
+        problem = found
+    else:
+        record = found.get(place.offset)
+        if record and record.blob == blob and record.length == place.length:
+            return []
+        problem = "no whole record lies in its place"
+    return [LedgerFinding(None, None, f"content {id_text(blob)} in {place.segment}: {problem}")]
 
 
 def quarantined(blobs: SegmentBlobs) -> dict[str, str]:

@@ -187,10 +187,10 @@ class Writer:
         if lost.fault is Fault.NO_SPACE and not is_new_mail and self._reserve.use_ballast():
             self._commit([unit])
             return
-        self._refuse([unit], lost.fault, str(lost.error))
         if lost.fault is Fault.BROKEN:
             self._enter_trouble(lost.fault, lost.error)
             self._recover(at_once=True)
+        self._refuse([unit], lost.fault, str(lost.error))
 
     def _finish(self, done: list[Done]) -> None:
         refused = [each.unit for each in done if each.error]

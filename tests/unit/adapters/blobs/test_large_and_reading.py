@@ -47,6 +47,7 @@ async def test_large_content_is_whole_synced_and_scanned(blobs, files):
 
 async def test_content_that_turns_out_small_or_empty(blobs):
     writer = blobs.create(BlobId(6), b"e")
+    await writer.write(b"")
     place = await writer.finish()
     assert await blobs.read(place) == b""
     assert len(list(scan(blobs.path(place.segment)))) == 1

@@ -144,20 +144,18 @@ class MailboxMessages:
         return [(uid, flags, tuple(keywords.split()) if keywords else ()) for uid, flags, keywords in rows]
 
     def changes(self, mailbox: MailboxId, since: ModSeq, limit: int) -> list[MailboxChange]:
-        """A page never ends inside one mod-sequence, since the next begins above its last: it may be longer."""
-        rows = self._connection.rows(
-            "SELECT modseq FROM (SELECT modseq FROM mailbox_message WHERE mailbox = ? AND modseq > ? UNION ALL"
-            " SELECT modseq FROM vanished WHERE mailbox = ? AND modseq > ?) AS changed ORDER BY modseq LIMIT ?",
-            (mailbox, since, mailbox, since, limit),
-        )
-        if not rows:
-            return []
-        last = rows[-1][0]
-        changed = [
+        """A page never ends inside one mod-sequence, since the next begins above its last: it may be longer.
+
+        What is new lies at the end of the UIDs, what has changed in an index of its own, what is gone in `vanished`.
+        """
+        new = self._new(mailbox, since, limit)
+        last = self._last_of_page(mailbox, since, limit, [change.modseq for change in new])
+        found = [change for change in new if change.modseq <= last]
+        found += [
             MailboxChange(uid, modseq, False, flags, tuple(keywords.split()))
             for uid, modseq, flags, keywords in self._connection.rows(
                 "SELECT uid, modseq, flags, keywords FROM mailbox_message"
-                " WHERE mailbox = ? AND modseq > ? AND modseq <= ?",
+                " WHERE mailbox = ? AND modseq > ? AND modseq <= ? AND modseq <> born",
                 (mailbox, since, last),
             )
         ]
@@ -165,8 +163,46 @@ class MailboxMessages:
             "SELECT modseq, uid_low, uid_high FROM vanished WHERE mailbox = ? AND modseq > ? AND modseq <= ?",
             (mailbox, since, last),
         ):
-            changed += [MailboxChange(Uid(uid), modseq, vanished=True) for uid in range(low, high + 1)]
-        return sorted(changed, key=lambda change: (change.modseq, change.uid))
+            found += [MailboxChange(Uid(uid), modseq, vanished=True) for uid in range(low, high + 1)]
+        return sorted(found, key=lambda change: (change.modseq, change.uid))
+
+    def _last_of_page(self, mailbox: MailboxId, since: ModSeq, limit: int, new: Sequence[ModSeq]) -> ModSeq:
+        """The mod-sequence that the page ends with."""
+        changed = self._connection.rows(
+            "SELECT modseq FROM mailbox_message WHERE mailbox = ? AND modseq > ? AND modseq <> born"
+            " ORDER BY modseq LIMIT ?",
+            (mailbox, since, limit),
+        )
+        gone = self._connection.rows(
+            "SELECT modseq FROM vanished WHERE mailbox = ? AND modseq > ? ORDER BY modseq LIMIT ?",
+            (mailbox, since, limit),
+        )
+        modseqs = sorted([*new, *(row[0] for row in changed), *(row[0] for row in gone)])[:limit]
+        return modseqs[-1] if modseqs else since
+
+    def _new(self, mailbox: MailboxId, since: ModSeq, limit: int) -> list[MailboxChange]:
+        """Rows that came after `since` and have not changed: `born` grows with the UID, so that a few looks, twice as
+        far from the end each time, find where to begin."""
+        highest = self._connection.rows(
+            "SELECT uid FROM mailbox_message WHERE mailbox = ? ORDER BY uid DESC LIMIT 1", (mailbox,)
+        )
+        begin, step = (highest[0][0] if highest else 0), 1
+        while begin > 0:
+            row = self._connection.rows(
+                "SELECT uid, born FROM mailbox_message WHERE mailbox = ? AND uid <= ? ORDER BY uid DESC LIMIT 1",
+                (mailbox, begin),
+            )
+            if not row or row[0][1] <= since:
+                break
+            begin, step = row[0][0] - step, step * 2
+        rows = self._connection.rows(
+            "SELECT uid, modseq, flags, keywords FROM mailbox_message"
+            " WHERE mailbox = ? AND uid >= ? AND born > ? AND modseq = born ORDER BY uid LIMIT ?",
+            (mailbox, begin, since, limit),
+        )
+        return [
+            MailboxChange(uid, modseq, False, flags, tuple(keywords.split())) for uid, modseq, flags, keywords in rows
+        ]
 
     # --- changing ---
 

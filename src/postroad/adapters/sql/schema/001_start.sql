@@ -30,7 +30,6 @@ CREATE TABLE segment (id ${serial}, name TEXT NOT NULL UNIQUE);
 CREATE TABLE blob (
   id ${key}, segment ${int} NOT NULL, start ${int} NOT NULL, length ${int} NOT NULL
 );
-CREATE INDEX blob_segment ON blob (segment);
 
 CREATE TABLE message (
   id ${key}, created ${int} NOT NULL, origin TEXT NOT NULL, reverse_path TEXT NOT NULL, size ${int} NOT NULL,
@@ -86,10 +85,11 @@ CREATE INDEX mailbox_deleted ON mailbox (id) WHERE deleted = 1;
 
 CREATE TABLE mailbox_message (
   mailbox ${int} NOT NULL, uid ${int} NOT NULL, blob ${int} NOT NULL, flags ${int} NOT NULL, keywords TEXT NOT NULL,
-  modseq ${int} NOT NULL, internal_date ${int} NOT NULL, size ${int} NOT NULL, prefix ${bytes} NOT NULL,
+  modseq ${int} NOT NULL, born ${int} NOT NULL, internal_date ${int} NOT NULL, size ${int} NOT NULL, prefix ${bytes} NOT NULL,
   message ${int}, PRIMARY KEY (mailbox, uid)
 )${clustered};
-CREATE INDEX mailbox_message_modseq ON mailbox_message (mailbox, modseq);
+-- `born` is a row's first mod-sequence: it grows with the UID, so that only what changed later needs an index.
+CREATE INDEX mailbox_message_modseq ON mailbox_message (mailbox, modseq) WHERE modseq <> born;
 CREATE UNIQUE INDEX mailbox_message_once ON mailbox_message (message, mailbox) WHERE message IS NOT NULL;
 CREATE INDEX mailbox_message_blob ON mailbox_message (blob) WHERE message IS NULL OR blob <> message;
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import apsw
 
-from postroad.adapters.sql.connection import Dialect, Params, Row, insert_statements
+from postroad.adapters.sql.connection import Dialect, Params, Row, insert_statements, update_statements
 
 DIALECT = Dialect(
     name="sqlite",
@@ -48,6 +48,12 @@ class SqliteConnection:
 
     def returning_many(self, sql: str, params: Iterable[Params]) -> list[Row]:
         return self.database.executemany(sql, params).fetchall()
+
+    def update_from(self, update: str, columns: Sequence[str], rows: Sequence[Row], where: str) -> list[Row]:
+        found: list[Row] = []
+        for sql, params in update_statements(update, columns, rows, where):
+            found += self.database.execute(sql, params).fetchall()
+        return found
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "") -> None:
         for sql, params in insert_statements(table, columns, rows, tail):
