@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+from postroad.adapters.sql.connection import update_statements
+from postroad.adapters.sql.results import _APPLY, _OWNED, _RESULT
 from postroad.adapters.sql.sqlite import engine as sqlite_engine
 from postroad.adapters.sql.sqlite.engine import SqliteEngine
 from postroad.adapters.sql.sqlite.gate import Gate
@@ -145,3 +147,20 @@ def test_an_old_sqlite_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sqlite_engine.apsw, "sqlite_lib_version", lambda: "3.51.2")
     (problem,) = SqliteEngine(tmp_path / "x.db").problems()
     assert "3.51.3" in problem
+
+
+@pytest.mark.parametrize("number", [1, 3, 64])
+@pytest.mark.parametrize(
+    ("update", "columns", "where"),
+    [
+        (_APPLY, _RESULT, _OWNED),
+        ("UPDATE account SET used_bytes = used_bytes + v.size", ("account", "size"), "WHERE account.id = v.account"),
+    ],
+)
+async def test_a_change_of_many_rows_finds_each_by_its_key(tmp_path, clock, update, columns, where, number):
+    async with open_store(tmp_path, clock=clock) as store:
+        ((sql, params),) = update_statements(update, columns, [(1,) * len(columns)] * number, where)
+        plan = await store.read(lambda tx: tx.meta._connection.rows("EXPLAIN QUERY PLAN " + sql, params))
+        looks = [row[3] for row in plan]
+        assert any("USING INTEGER PRIMARY KEY" in look for look in looks)
+        assert not any(look.startswith(("SCAN account", "SCAN delivery")) for look in looks)

@@ -61,8 +61,11 @@ class Connection(Protocol):
     def returning_many(self, sql: str, params: Iterable[Params]) -> list[Row]:
         """The same for a statement with RETURNING; the rows of all, in order."""
 
-    def update_from(self, update: str, columns: Sequence[str], rows: Sequence[Row], where: str) -> list[Row]:
-        """Change many rows, each by its own row of integers: `v` in `update` and `where` stands for one of `rows`."""
+    def update_from(
+        self, update: str, columns: Sequence[str], rows: Sequence[Row], where: str, texts: Sequence[str] = ()
+    ) -> list[Row]:
+        """Change many rows, each by its own: `v` in `update` and `where` stands for one of `rows`, whose columns are
+        integers except those in `texts`."""
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "") -> None:
         """Insert rows set-wise; `tail` stands behind, for ON CONFLICT."""
@@ -90,7 +93,7 @@ def _insert_text(table: str, columns: tuple[str, ...], rows: int, tail: str) -> 
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {','.join([row] * rows)} {tail}"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _update_text(update: str, columns: tuple[str, ...], rows: int, where: str) -> str:
     row = "(" + ",".join("?" * len(columns)) + ")"
     return f"WITH v ({', '.join(columns)}) AS (VALUES {','.join([row] * rows)}) {update} FROM v {where}"
@@ -99,18 +102,18 @@ def _update_text(update: str, columns: tuple[str, ...], rows: int, where: str) -
 def update_statements(
     update: str, columns: Sequence[str], rows: Sequence[Row], where: str
 ) -> Iterator[tuple[str, list[Any]]]:
-    """Statements for 64, 32, ... 1 rows, as with `insert_statements`."""
+    """As few statements as with `insert_statements`."""
     names = tuple(columns)
     for some in _widths(rows):
         yield _update_text(update, names, len(some), where), [value for row in some for value in row]
 
 
 def _widths(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Up to 16 rows as they come, more by 64, 32 and 16: each width is a statement to prepare and to keep."""
     at = 0
-    width = 64
     while at < len(rows):
-        while len(rows) - at < width:
-            width //= 2
+        left = len(rows) - at
+        width = next((wide for wide in (64, 32, 16) if wide <= left), left)
         yield rows[at : at + width]
         at += width
 
@@ -118,7 +121,7 @@ def _widths(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 def insert_statements(
     table: str, columns: Sequence[str], rows: Sequence[Row], tail: str
 ) -> Iterator[tuple[str, list[Any]]]:
-    """Statements of 64, 32, ... 1 rows: few texts to prepare, and few steps, each of which lets another thread run."""
+    """As few statements as will do: each lets another thread run, and this one waits to run again."""
     names = tuple(columns)
     for some in _widths(rows):
         yield _insert_text(table, names, len(some), tail), [value for row in some for value in row]

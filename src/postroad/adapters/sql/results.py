@@ -17,9 +17,15 @@ ATTEMPT = ("id", "message", "started", "ended", "host", "address", "tls", "timin
 
 _ONCE = "ON CONFLICT DO NOTHING"  # whoever tells the same outcome twice finds the first
 # A wish that the owner did not come to stays with a row that is tried again, except the wish for just that.
-_WISH = "wish = CASE WHEN ? = 'queued' AND wish <> 'retry' THEN wish ELSE '' END"
-_APPLY = f"""UPDATE delivery SET state = ?, last_status = ?, tries = ?, due = ?, dest = COALESCE(?, dest), owner = ?,
-finished = ?, held_for = ?, {_WISH} WHERE id = ? AND owner = ? AND epoch = ? RETURNING id, dest"""
+_WISH = "wish = CASE WHEN v.state = 'queued' AND delivery.wish <> 'retry' THEN delivery.wish ELSE '' END"
+_APPLY = f"""UPDATE delivery SET state = v.state, last_status = v.last_status, tries = v.tries, due = v.due,
+dest = COALESCE(v.dest, delivery.dest), owner = v.new_owner, finished = v.finished, held_for = v.held_for, {_WISH}"""
+_RESULT = (
+    "id", "state", "last_status", "tries", "due", "dest", "new_owner", "finished", "held_for", "owner", "epoch",
+)  # fmt: skip
+_TEXTS = ("state", "last_status", "held_for")
+_OWNED = """WHERE delivery.id = v.id AND delivery.owner = v.owner AND delivery.epoch = v.epoch
+RETURNING delivery.id, delivery.dest"""
 
 
 def attempt_row(attempt: Attempt) -> Row:
@@ -39,7 +45,7 @@ def apply_group(connection: Connection, names: NameCaches, group: Sequence[Outco
         return [apply_group(connection, names, (outcomes,))[0] for outcomes in group]
     dests = names.dests.ids(connection, {r.dest for o in group for r in o.results if r.dest is not None})
     rows = [_result_row(result, dests) for outcomes in group for result in outcomes.results]
-    held: dict[DeliveryId, int] = dict(connection.returning_many(_APPLY, rows))
+    held: dict[DeliveryId, int] = dict(connection.update_from(_APPLY, _RESULT, rows, _OWNED, _TEXTS))
     attempts = [outcomes.attempt for outcomes in group if outcomes.attempt]
     connection.insert("attempt", ATTEMPT, [attempt_row(attempt) for attempt in attempts], _ONCE)
     connection.insert("delivery_attempt", ("attempt", "delivery", "status"), _statuses(group), _ONCE)
@@ -53,12 +59,11 @@ def apply_group(connection: Connection, names: NameCaches, group: Sequence[Outco
 
 
 def _result_row(result: DeliveryResult, dests: dict[str, int]) -> Row:
-    state = result.state.value
     owner = result.owner if result.keep_owner else None
     dest = None if result.dest is None else dests[result.dest]
     return (
-        state, status_text(result.status), result.tries, moment_or_none(result.due), dest, owner,
-        moment_or_none(result.finished), result.held_for, state, result.delivery, result.owner, result.epoch,
+        result.delivery, result.state._value_, status_text(result.status), result.tries, moment_or_none(result.due),
+        dest, owner, moment_or_none(result.finished), result.held_for, result.owner, result.epoch,
     )  # fmt: skip
 
 

@@ -79,9 +79,11 @@ class PostgresSession:
                     break
         return found
 
-    def update_from(self, update: str, columns: Sequence[str], rows: Sequence[Row], where: str) -> list[Row]:
+    def update_from(
+        self, update: str, columns: Sequence[str], rows: Sequence[Row], where: str, texts: Sequence[str] = ()
+    ) -> list[Row]:
         """Row by row, in the order given: two writers that lock in one order never wait for each other in a circle."""
-        given = ", ".join("?::bigint" for _ in columns)
+        given = ", ".join("?::text" if column in texts else "?::bigint" for column in columns)
         sql = f"WITH v ({', '.join(columns)}) AS (VALUES ({given})) {update} FROM v {where}"
         if "RETURNING" in where:
             return self.returning_many(sql, rows)

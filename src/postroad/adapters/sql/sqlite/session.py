@@ -49,7 +49,14 @@ class SqliteConnection:
     def returning_many(self, sql: str, params: Iterable[Params]) -> list[Row]:
         return self.database.executemany(sql, params).fetchall()
 
-    def update_from(self, update: str, columns: Sequence[str], rows: Sequence[Row], where: str) -> list[Row]:
+    def update_from(
+        self,
+        update: str,
+        columns: Sequence[str],
+        rows: Sequence[Row],
+        where: str,
+        texts: Sequence[str] = (),  # noqa: ARG002 - values bring their own types here
+    ) -> list[Row]:
         found: list[Row] = []
         for sql, params in update_statements(update, columns, rows, where):
             found += self.database.execute(sql, params).fetchall()
