@@ -6,7 +6,9 @@ kept for a few seconds only, and not beyond the next delivery.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterable
+from functools import partial
 from math import inf
 from typing import Generic, TypeVar
 
@@ -18,7 +20,7 @@ from postroad.routing.aliases import Resolution, Rules, Target, expand, expand_e
 from postroad.routing.routes import Transport, transport
 
 METERED_SECONDS = 5.0  # how old a quota's use may be
-MAX_ADDRESSES = 16_384
+MAX_ADDRESSES = 8_192  # strangers choose what is looked up, so this is memory that they can fill: 700 octets each
 MAX_DOMAINS = 16_384
 
 V = TypeVar("V")
@@ -81,6 +83,7 @@ class Directory:
         self._addresses: RecentCache[Resolution] = RecentCache(MAX_ADDRESSES)
         self._domains: RecentCache[_Found] = RecentCache(MAX_DOMAINS)
         self._metered: dict[str, float] = {}  # keys of `_addresses` that have a quota, and until when they hold
+        self._reading: dict[str, asyncio.Future[Resolution]] = {}
         self._generation = 0
         signals.listen("config", self.forget)
 
@@ -89,9 +92,9 @@ class Directory:
         key = f"{path.local_part}@{path.domain.ascii}" if path.domain else path.local_part
         known = self._addresses.get(key)
         if known is None:
-            return self._elsewhere(path) or self._read(path, key)
+            return self._elsewhere(path) or self._read_once(path, key)
         if self._metered and self._metered.get(key, inf) < self._clock.monotonic():
-            return self._read(path, key)
+            return self._read_once(path, key)
         return known
 
     def _elsewhere(self, path: ForwardPath) -> Resolution | None:
@@ -101,6 +104,18 @@ class Directory:
         if address is None or known is None or _has_addresses(known.record):
             return None
         return expand_elsewhere(address, known.record, self.rules)
+
+    def _read_once(self, path: ForwardPath, key: str) -> Awaitable[Resolution]:
+        """One read serves all who ask for the same address meanwhile: a crowd of clients costs no crowd of reads."""
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = self._reading[key] = asyncio.ensure_future(self._read(path, key))
+            reading.add_done_callback(partial(self._has_read, key))
+        return asyncio.shield(reading)
+
+    def _has_read(self, key: str, reading: asyncio.Future[Resolution]) -> None:
+        if self._reading.get(key) is reading:
+            del self._reading[key]
 
     async def _read(self, path: ForwardPath, key: str) -> Resolution:
         generation = self._generation
@@ -148,6 +163,7 @@ class Directory:
     def forget(self) -> None:
         """Tenants have changed."""
         self._generation += 1
+        self._reading.clear()  # whoever asks from now on gets the new rows
         self._addresses.clear()
         self._domains.clear()
         self._metered.clear()

@@ -9,7 +9,7 @@ from postroad.accounts import accounts, aliases, domains
 from postroad.accounts.passwords import NO_SECRET
 from postroad.adapters.signals.local import LocalSignals
 from postroad.mail.address import parse_forward_path
-from postroad.ports.store import AliasRecord
+from postroad.ports.store import AliasRecord, StoreUnavailable
 from postroad.routing import aliases as expansion
 from postroad.routing.aliases import Rules, expand
 from postroad.routing.directory import METERED_SECONDS, Directory, RecentCache
@@ -206,6 +206,25 @@ async def test_a_recipient_is_read_once(store, directory):
     resolution = await first
     assert directory.resolve(path) is resolution
     assert store.reads == 1
+
+
+async def test_a_crowd_that_asks_at_once_is_answered_by_one_read(store, directory, signals):
+    path = parse_forward_path("alice@example.com")
+    crowd = [directory.resolve(path) for _ in range(100)]
+    signals.publish("config")
+    late = directory.resolve(path)  # must not be told what was read before the change
+    found = await asyncio.gather(*crowd, late)
+    assert {resolution.targets[0].forward_path for resolution in found} == {"alice@example.com"}
+    assert store.reads == 2
+
+
+async def test_a_failed_read_is_told_to_all_and_forgotten(store, directory):
+    path = parse_forward_path("alice@example.com")
+    store.fault = StoreUnavailable("away")
+    told = await asyncio.gather(*(directory.resolve(path) for _ in range(3)), return_exceptions=True)
+    assert told == [store.fault] * 3
+    store.fault = None
+    assert (await directory.resolve(path)).targets
 
 
 async def test_unknown_users_are_remembered_too(store, directory):
