@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -63,6 +63,7 @@ class CpuGroup:
     """A control group: CPU seconds and memory of everything started in it, short-lived children too."""
 
     def __init__(self, name: str) -> None:
+        name = f"{name}_{os.getpid()}"  # two runs at once must not count each other
         v1 = Path("/sys/fs/cgroup/cpuacct")
         if v1.is_dir():
             self.folder, self._file = v1 / f"postroad_{name}", "cpuacct.usage"
@@ -86,6 +87,11 @@ class CpuGroup:
 
     def pids(self) -> list[int]:
         return [int(pid) for pid in (self.folder / "cgroup.procs").read_text().split()]
+
+    def remove(self) -> None:
+        """Once its processes have ended."""
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def pss(self) -> int:
         """Proportional set size of all its processes, in KiB."""

@@ -86,3 +86,4 @@ class Postroad:
             process.wait(30)
         if process is not None and process.stdout is not None:
             process.stdout.close()
+        self.group.remove()

@@ -111,5 +111,6 @@ class Postfix:
         subprocess.run(["postfix", "-c", str(self.folder / "etc"), "stop"], check=False, capture_output=True)
         for _ in range(50):
             if not self.group.pids():
-                return
+                break
             time.sleep(0.1)
+        self.group.remove()

@@ -1,0 +1,85 @@
+"""Two servers, in turn, under the same load: figures of one run and the ratio of their medians."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from bench.harness import CpuGroup, find, median_line, say
+
+Pair = tuple[float, float]  # messages per CPU second, messages per second
+
+
+class Server(Protocol):
+    name: str
+    group: CpuGroup
+
+    @property
+    def port(self) -> int: ...
+    def drained(self) -> bool: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def send(port: int, *, messages: int, size: int, sessions: int, many: bool, to: str) -> None:
+    """Drive a server with smtp-source; every message must be taken."""
+    source = find("smtp-source") or "smtp-source"
+    command = [source, *(["-d"] if many else []), "-s", str(sessions), "-m", str(messages), "-l", str(size),
+               "-f", "bench@client.test", "-t", to, f"127.0.0.1:{port}"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode or done.stderr:
+        raise RuntimeError(f"smtp-source: {done.stderr[:400]}")
+
+
+def measure(server: Server, *, messages: int, size: int, sessions: int, many: bool, to: str) -> Pair:
+    """(messages per CPU second, messages per second), until the server has nothing left to do."""
+    cpu, wall = server.group.seconds(), time.monotonic()
+    send(server.port, messages=messages, size=size, sessions=sessions, many=many, to=to)
+    while not server.drained():
+        time.sleep(0.02)
+    wall = time.monotonic() - wall
+    time.sleep(0.3)  # what a server does just after the last reply is part of its price
+    return messages / (server.group.seconds() - cpu), messages / wall
+
+
+def report(what: str, figures: dict[str, list[Pair]]) -> None:
+    """Both servers' figures of one run, and the ratio of the medians."""
+    say(f"\n{what}")
+    medians: dict[str, Pair] = {}
+    for name, pairs in figures.items():
+        per_cpu, per_second = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        medians[name] = statistics.median(per_cpu), statistics.median(per_second)
+        say(f"  {name:9} {median_line(per_cpu):>28} msg/CPU-s   {median_line(per_second):>28} msg/s")
+    ours, theirs = medians["Postroad"], medians["Postfix"]
+    say(f"  ratio     {ours[0] / theirs[0]:.2f} per CPU second, {ours[1] / theirs[1]:.2f} by the clock")
+
+
+def options(arguments: list[str], name: str, text: str, *, messages: int, size: int) -> argparse.Namespace:
+    """The options that every comparison takes."""
+    parser = argparse.ArgumentParser(prog=f"bench {name}", description=text)
+    parser.add_argument("--messages", type=int, default=messages)
+    parser.add_argument("--sessions", type=int, default=20)
+    parser.add_argument("--size", type=int, default=size)
+    parser.add_argument("--runs", type=int, default=5)
+    return parser.parse_args(arguments)
+
+
+def in_turn(servers: tuple[Server, Server], what: str, runs: int, once: Callable[[Server], Pair]) -> None:
+    """Measure both `runs` times, in turn, so that the machine's moods fall on both; then report."""
+    figures: dict[str, list[Pair]] = {server.name: [] for server in servers}
+    for server in servers:
+        server.start()
+    try:
+        for run in range(runs):
+            for server in servers:
+                pair = once(server)
+                figures[server.name].append(pair)
+                say(f"  run {run + 1}: {server.name:9} {pair[0]:8,.0f} msg/CPU-s {pair[1]:8,.0f} msg/s")
+    finally:
+        for server in servers:
+            server.stop()
+    report(what, figures)
