@@ -40,6 +40,7 @@ class Tally:
     acknowledged: dict[str, str] = field(default_factory=dict)  # token -> the id that the 250 named
     final_dots: Counter[str] = field(default_factory=Counter)  # how often the final dot of each token went out
     refused: dict[str, str] = field(default_factory=dict)  # token -> the last refusal; it was sent again
+    refusals: int = 0
     broken: int = 0  # connections that ended before their time
 
 
@@ -109,6 +110,7 @@ class Submitter:
             answer = await self._expect(reader, b"250")
         except Refused as reply:
             tally.refused[parcel.token] = str(reply)
+            tally.refusals += 1
             raise
         tally.acknowledged[parcel.token] = answer.rpartition(" ")[2]
 
