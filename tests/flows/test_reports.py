@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+from postroad.app.arguments import Arguments
+from postroad.app.sendmail import sendmail
 from postroad.ports.store import DeliveryState
 from postroad.reports.story import Story
 from postroad.testing.site import ALICE, BOB, Site, delivery_to, kinds, running_site, states
@@ -43,6 +46,22 @@ async def test_a_stranger_gets_no_report(tmp_path: Path) -> None:
         assert "unproven" in withheld(story, "someone@refuse.test")
         assert await reports(site) == 0
         assert await site.inbox(ALICE) == []
+
+
+async def test_programs_of_this_machine_are_told(tmp_path: Path) -> None:
+    """Whoever may open the control socket is one of us, as if logged in."""
+    async with running_site(tmp_path) as site:
+        arguments = Arguments({"sender": ALICE, "recipients": [NO]}, content_of(b"Subject: from cron\n\nx\n"))
+        await sendmail(site.node.services, arguments)
+        sent, *_ = await site.messages()
+        story = await site.settled(sent.id)
+        assert kinds(story, NO) == ["queued", "bounced", "report-sent"]
+        (report,) = await site.inbox(ALICE)
+        assert "from cron" in report.as_string()
+
+
+async def content_of(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 async def test_the_original_recipient_is_named(tmp_path: Path) -> None:

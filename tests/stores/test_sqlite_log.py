@@ -31,6 +31,13 @@ async def test_commits_are_durable_and_the_log_is_kept(tmp_path, clock):
         assert session.rows("PRAGMA wal_autocheckpoint")[0][0] == 0
 
 
+async def test_the_rows_are_for_our_eyes_alone(tmp_path, clock):
+    """Also where the folder was made by somebody else, open to all, and the file by an earlier release."""
+    (tmp_path / "postroad.db").touch(0o644)
+    async with open_store(tmp_path, clock=clock):
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("postroad.db*")} == {0o600}
+
+
 async def test_every_commit_is_synced(tmp_path, clock, mail):
     vfs = FaultyVfs()
     async with open_store(tmp_path, faulty_engine(tmp_path, vfs.name), clock=clock) as store:

@@ -243,7 +243,7 @@ def _server_tls(settings: Settings) -> ServerTls | None:
     try:
         return ServerTls(certificate, key)
     except (OSError, ValueError) as error:
-        raise ConfigError([Problem("tls", f"{certificate} and {key} cannot be used: {error}")]) from error
+        raise ConfigError([Problem("tls", f"the certificate cannot be used: {error}")]) from error
 
 
 def _rules(settings: Settings) -> Rules:

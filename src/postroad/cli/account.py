@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from postroad.cli.context import Context, json_option, pass_context
 from postroad.cli.output import print_facts, print_json, print_table, size_text, when
 from postroad.cli.passwords import password_option, read_password
-from postroad.ports.store import AccountRecord, MailboxRecord, Refused, Tx
+from postroad.ports.store import AccountRecord, MailboxRecord, Tx
 
 
 @click.group()
@@ -43,7 +45,11 @@ def add(context: Context, address: str, password_stdin: bool, quota: str) -> Non
 @json_option
 @pass_context
 def list_(context: Context, domain: str, as_json: bool) -> None:
-    """All accounts."""
+    """All accounts.
+
+    \b
+    postroad account list --domain example.com
+    """
     records = context.read(lambda tx: tx.accounts.list(domain))
     if as_json:
         print_json(records)
@@ -57,7 +63,11 @@ def list_(context: Context, domain: str, as_json: bool) -> None:
 @json_option
 @pass_context
 def show(context: Context, address: str, as_json: bool) -> None:
-    """One account with its mailboxes."""
+    """One account with its mailboxes.
+
+    \b
+    postroad account show alice@example.com
+    """
 
     def read(tx: Tx) -> tuple[AccountRecord, list[MailboxRecord]]:
         from postroad.accounts.accounts import get
@@ -88,7 +98,12 @@ def show(context: Context, address: str, as_json: bool) -> None:
 @password_option
 @pass_context
 def password(context: Context, address: str, password_stdin: bool) -> None:
-    """Set a new password; logins with the old one end."""
+    """Set a new password; logins with the old one end.
+
+    \b
+    postroad account password alice@example.com
+    echo "$PASSWORD" | postroad account password alice@example.com --password-stdin
+    """
     secret = read_password(password_stdin, confirm=True)
     made = context.change("account.password", address=address, password=secret)
     click.echo(f"{made['address']} has a new password.")
@@ -113,11 +128,26 @@ def quota(context: Context, address: str, size: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_context
 def remove(context: Context, address: str, yes: bool) -> None:
-    """Remove an account with all its mail."""
+    """Remove an account with all its mail.
+
+    \b
+    postroad account remove bob@example.com
+    postroad account remove bob@example.com --yes
+    """
     if not yes:
-        click.confirm(f"Remove {address} and all its mail?", abort=True)
+        _confirm(context, address)
     made = context.change("account.remove", address=address)
     click.echo(f"Removed {made['address']}.")
+
+
+def _confirm(context: Context, address: str) -> None:
+    """Ask whoever sits at the terminal. Raises Refused where there is no such account, Abort for a no."""
+    from postroad.accounts.accounts import get
+
+    record = context.read(lambda tx: get(tx, address))
+    if not sys.stdin.isatty():
+        raise click.UsageError("this removes all its mail and nobody is here to be asked; add --yes")
+    click.confirm(f"Remove {record.address} with its {size_text(record.used_bytes)} of mail?", abort=True)
 
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -129,7 +159,7 @@ def read_size(text: str) -> int:
     unit = number[-1:] if number[-1:].isalpha() else ""
     digits = number.removesuffix(unit)
     if unit not in _UNITS or not (digits.isascii() and digits.isdigit()):
-        raise Refused(f"`{text}` is not a size; write it as 500M or 2G")
+        raise click.UsageError(f"`{text}` is not a size; write it as 500M or 2G")
     return int(digits) * _UNITS[unit]
 
 

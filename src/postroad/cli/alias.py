@@ -24,7 +24,11 @@ def alias() -> None:
 @click.argument("targets", nargs=-1, required=True)
 @pass_context
 def add(context: Context, address: str, targets: tuple[str, ...]) -> None:
-    """Add an alias, or replace its targets; `*@domain` takes what nothing else takes."""
+    """Add an alias, or replace its targets; `*@domain` takes what nothing else takes.
+
+    \b
+    postroad alias add info@example.com alice@example.com bob@example.com
+    """
     made = context.change("alias.add", address=address, targets=list(targets))
     click.echo(f"{made['address']} leads to {', '.join(made['targets'])}.")
 
@@ -34,7 +38,11 @@ def add(context: Context, address: str, targets: tuple[str, ...]) -> None:
 @json_option
 @pass_context
 def list_(context: Context, domain: str, as_json: bool) -> None:
-    """All aliases."""
+    """All aliases.
+
+    \b
+    postroad alias list --domain example.com
+    """
     records = context.read(lambda tx: tx.aliases.list(domain))
     if as_json:
         print_json(records)
@@ -47,6 +55,10 @@ def list_(context: Context, domain: str, as_json: bool) -> None:
 @click.argument("address")
 @pass_context
 def remove(context: Context, address: str) -> None:
-    """Remove an alias."""
+    """Remove an alias.
+
+    \b
+    postroad alias remove info@example.com
+    """
     context.change("alias.remove", address=address)
     click.echo(f"Removed {address}.")

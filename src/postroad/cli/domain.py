@@ -44,7 +44,11 @@ def add(context: Context, name: str, relay_to: str, alias_of: str) -> None:
 @json_option
 @pass_context
 def list_(context: Context, as_json: bool) -> None:
-    """All domains."""
+    """All domains.
+
+    \b
+    postroad domain list --json
+    """
     records = context.read(lambda tx: tx.domains.list())
     if as_json:
         print_json(records)
@@ -58,7 +62,11 @@ def list_(context: Context, as_json: bool) -> None:
 @json_option
 @pass_context
 def show(context: Context, name: str, as_json: bool) -> None:
-    """One domain with its accounts and aliases."""
+    """One domain with its accounts and aliases.
+
+    \b
+    postroad domain show example.com
+    """
     record = _get(context, name)
     accounts = context.read(lambda tx: tx.accounts.list(record.name))
     aliases = context.read(lambda tx: tx.aliases.list(record.name))
@@ -81,7 +89,11 @@ def show(context: Context, name: str, as_json: bool) -> None:
 @click.argument("name")
 @pass_context
 def remove(context: Context, name: str) -> None:
-    """Remove a domain that has no accounts any more."""
+    """Remove a domain that has no accounts any more.
+
+    \b
+    postroad domain remove old.example
+    """
     made = context.change("domain.remove", name=name)
     click.echo(f"Removed {made['name']}.")
 
@@ -91,7 +103,11 @@ def remove(context: Context, name: str) -> None:
 @json_option
 @pass_context
 def records(context: Context, name: str, as_json: bool) -> None:
-    """The DNS records that a domain wants."""
+    """The DNS records that a domain wants.
+
+    \b
+    postroad domain records example.com
+    """
     from postroad.app.records import records_wanted
 
     wanted = records_wanted(_get(context, name).name, context.settings.hostname)
@@ -107,7 +123,11 @@ def records(context: Context, name: str, as_json: bool) -> None:
 @json_option
 @pass_context
 def verify(context: Context, name: str, as_json: bool) -> None:
-    """Compare the DNS records that a domain wants with what DNS has; exit 1 when some differ."""
+    """Compare the DNS records that a domain wants with what DNS has; exit 1 when some differ.
+
+    \b
+    postroad domain verify example.com
+    """
     from postroad.app.records import verify_records
 
     findings = context.run(verify_records(context.settings, _get(context, name).name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 
@@ -13,6 +12,7 @@ from postroad.ports.store import Refused, StoreUnavailable
 
 # Exceptions of `app` whose text says all, by name: to import them would have every command import the whole server.
 _PLAIN = frozenset({"Locked", "NotRunning", "CannotListen"})
+_NO_CONFIGURATION = frozenset({"hostname", "--config", "POSTROAD_CONFIG"})  # what is wrong where there is no file
 PROBLEM = 1
 MISUSE = 2
 
@@ -33,7 +33,7 @@ def explain(error: Exception) -> int:
         case _ if type(error).__name__ in _PLAIN:
             _say(str(error))
         case StoreUnavailable():
-            _say(f"the store cannot take this now: {error}", "is the disk full? `postroad check` looks")
+            _say(f"the store cannot take this now: {error}", "`postroad check` looks at disk and database")
         case PermissionError():
             _say(str(error), "run this as the user that runs the server")
         case ConnectionRefusedError():
@@ -52,7 +52,7 @@ def _explain_config(error: ConfigError) -> None:
     _say(f"{number} problem{'s' if number > 1 else ''}{where}:")
     for problem in error.problems:
         print(f"  {problem}", file=sys.stderr)
-    if error.source is None and not os.environ.get("POSTROAD_HOSTNAME"):
+    if error.source is None and any(problem.path in _NO_CONFIGURATION for problem in error.problems):
         print("Write a configuration with: postroad quickstart you@example.com", file=sys.stderr)
         print("or name one with --config FILE; to just look around: postroad demo", file=sys.stderr)
 

@@ -57,7 +57,7 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             from postroad.config.values import suggest
 
-            hint = suggest(args[0], COMMANDS)
+            hint = suggest(args[0], COMMANDS).capitalize()
             raise click.UsageError(f"{error.message.rstrip('.')}. {hint}".rstrip(), ctx) from None
 
 

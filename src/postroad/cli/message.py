@@ -136,7 +136,11 @@ def _states(deliveries: list[Delivery]) -> str:
 @json_option
 @pass_context
 def show(context: Context, ident: str, as_json: bool) -> None:
-    """Facts about one message and its recipients (ID left out: the newest)."""
+    """Facts about one message and its recipients (ID left out: the newest).
+
+    \b
+    postroad message show 0c1x2d3f4g5h6
+    """
     story = context.read(lambda tx: read_story(tx, find_message(tx, ident)))
     if as_json:
         print_json({"message": story.message, "deliveries": story.deliveries})
@@ -180,7 +184,8 @@ def _print_message(found: Message) -> None:
 def trace(context: Context, ident: str, follow: bool, dialogue: bool, as_json: bool) -> None:
     """Tell the story of one message: received, each recipient, each attempt, how each ended.
 
-    Without ID it is the newest message; with --follow it may be one that is yet to come.
+    Without ID it is the newest message; with --follow it may be one that is yet to come. With --follow and --json it is
+    printed once every recipient is settled.
 
     \b
     postroad message trace --follow
@@ -193,17 +198,15 @@ async def _trace(context: Context, ident: str, *, follow: bool, dialogue: bool, 
     async with reading(context.settings) as store:
         found = await _wait_for(store, ident, follow)
         story = await store.read(lambda tx: read_story(tx, found))
-        if as_json:
-            print_json(_story_json(story))
-            return
-        _print_message(story.message)
-        click.echo()
-        told: set[Line] = set()
-        _tell(story, told)
+        tell = _Teller(silent=as_json)
+        tell(story)
         while follow and not story.is_finished:
             await asyncio.sleep(POLL)
             story = await store.read(lambda tx: read_story(tx, found))
-            _tell(story, told)
+            tell(story)
+    if as_json:
+        print_json(_story_json(story))
+        return
     _print_end(story)
     if dialogue:
         _print_dialogues(story)
@@ -238,13 +241,25 @@ def _is_fresh(tx: Tx, newest: Message) -> bool:
     return age < FRESH or not all(delivery.state.is_final for delivery in tx.deliveries.of_message(newest.id))
 
 
-def _tell(story: Story, told: set[Line]) -> None:
-    for line in story.lines():
-        if line not in told:
-            told.add(line)
-            stamp = line.at.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-            click.echo(f"{stamp}  {_coloured(line.text, line.good)}")
-    sys.stdout.flush()
+class _Teller:
+    """Prints a message's facts, then each line of its story once."""
+
+    def __init__(self, *, silent: bool) -> None:
+        self._silent = silent
+        self._told: set[Line] = set()
+
+    def __call__(self, story: Story) -> None:
+        if self._silent:
+            return
+        if not self._told:
+            _print_message(story.message)
+            click.echo()
+        for line in story.lines():
+            if line not in self._told:
+                self._told.add(line)
+                stamp = line.at.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+                click.echo(f"{stamp}  {_coloured(line.text, line.good)}")
+        sys.stdout.flush()
 
 
 def _print_end(story: Story) -> None:

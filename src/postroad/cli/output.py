@@ -13,6 +13,7 @@ import click
 import msgspec
 from msgspec import Struct
 
+from postroad.mail.status import EnhancedCode
 from postroad.ports.ids import id_text
 
 _ID_FIELDS = frozenset({"id", "message", "delivery", "attempt", "account", "mailbox", "blob", "bounce_of", "owner"})
@@ -31,6 +32,8 @@ def plain(value: Any, name: str = "") -> Any:
         return value
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, EnhancedCode):
+        return str(value)
     if isinstance(value, int):
         return id_text(value) if name in _ID_FIELDS else int(value)
     if isinstance(value, datetime):

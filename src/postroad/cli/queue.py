@@ -75,7 +75,11 @@ def _number(ident: str) -> int:
 @json_option
 @pass_context
 def list_(context: Context, /, *, state: str | None, limit: int, as_json: bool, **options: str) -> None:
-    """Recipients that wait, oldest first."""
+    """Recipients that wait, oldest first.
+
+    \b
+    postroad queue list --domain example.org --older-than 2h
+    """
     (where,) = read_filter((), options, DeliveryState(state) if state else None)
     entries = context.read(lambda tx: tx.deliveries.queue(where, limit=limit))
     if as_json:
@@ -102,7 +106,11 @@ def _state(entry: QueueEntry) -> str:
 @json_option
 @pass_context
 def show(context: Context, ident: str, as_json: bool) -> None:
-    """One waiting recipient (or all of one message) with its last reply and next try."""
+    """One waiting recipient (or all of one message) with its last reply and next try.
+
+    \b
+    postroad queue show 0c1x2d3f4g5h6
+    """
     number = _number(ident)
 
     def read(tx: Tx) -> list[QueueEntry]:
@@ -143,7 +151,11 @@ def show(context: Context, ident: str, as_json: bool) -> None:
 @json_option
 @pass_context
 def summary(context: Context, as_json: bool) -> None:
-    """The queue by next hop."""
+    """The queue by next hop.
+
+    \b
+    postroad queue summary
+    """
     parts = context.read(lambda tx: tx.deliveries.summary())
     if as_json:
         print_json(parts)
@@ -163,10 +175,12 @@ def _entry_json(entry: QueueEntry) -> dict[str, object]:
     return {"delivery": entry.delivery, "message": entry.message}
 
 
-def _action(name: str, done: str, text: str) -> click.Command:
+def _action(name: str, done: str, text: str, example: str) -> click.Command:
     """A command that changes what waits: `retry`, `hold`, `release`, `cancel`."""
 
-    @queue.command(name=name, help=text)
+    @queue.command(
+        name=name, help=f"{text}\n\n\b\npostroad queue {name} 0c1x2d3f4g5h6\npostroad queue {name} {example}"
+    )
     @click.argument("idents", metavar="[ID]...", nargs=-1)
     @filter_options
     @click.option("--all", "everything", is_flag=True, help="All that waits.")
@@ -204,7 +218,9 @@ def _filter_json(where: QueueFilter) -> dict[str, Any]:
     return values
 
 
-retry = _action("retry", "will be tried now", "Try now, without waiting for the next due time.")
-hold = _action("hold", "held", "Hold: no more tries until released; nothing is lost.")
-release = _action("release", "released", "Release what is held; it is tried now.")
-cancel = _action("cancel", "cancelled", "Cancel for good; the sender gets no report.")
+retry = _action("retry", "will be tried now", "Try now, without waiting for the next due time.", "--domain example.org")
+hold = _action("hold", "held", "Hold: no more tries until released; nothing is lost.", "--domain example.org")
+release = _action("release", "released", "Release what is held; it is tried now.", "--all")
+cancel = _action(
+    "cancel", "cancelled", "Cancel for good; the sender gets no report.", "--sender bob@example.com --dry-run"
+)

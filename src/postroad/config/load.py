@@ -124,7 +124,8 @@ class _Reader:
 
     def _check_required(self, field: dataclasses.Field[Any], name: str, variable: str) -> None:
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            self._add(name, f"is missing ({field.metadata['text']})", f"set it in the file, or by {variable}")
+            by = "" if "[" in variable else f", or by {variable}"
+            self._add(name, f"is missing ({field.metadata['text']})", f"set it in the file{by}")
 
     def _checked(self, field: dataclasses.Field[Any], hint: Any, value: Any, name: str) -> Any:
         if isinstance(value, Path):

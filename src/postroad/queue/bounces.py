@@ -24,6 +24,8 @@ from postroad.ports.store import Delivery, Event, Message
 RETRY_SECONDS = 5.0  # while it cannot be taken in, a report waits, and with it the final state that it tells of
 MAX_TRIES = 24
 
+LOCAL_SERVICE = "local"  # programs of this machine: whoever may open the control socket is one of us
+
 _log = log.get("bounces")
 
 
@@ -115,7 +117,7 @@ def withheld_because(message: Message) -> str:
     """Why this message's sender gets no report; "" when it does."""
     if not message.reverse_path:
         return "the reverse-path is null: a report about it would have nowhere to go (RFC 5321 §6.1)"
-    if message.account is None:
+    if message.account is None and message.origin.service != LOCAL_SERVICE:
         return "the sender did not log in here, so its address is unproven and a report might hit a stranger"
     return ""
 

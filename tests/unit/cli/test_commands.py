@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -23,6 +24,7 @@ from postroad.cli.main import postroad
 from postroad.cli.message import read_moment, read_span
 from postroad.cli.output import plain, size_text, span
 from postroad.config.problems import ConfigError, Problem
+from postroad.mail.status import EnhancedCode, Status
 from postroad.ports.ids import id_text
 from postroad.ports.store import DeliveryState, Refused, StoreUnavailable
 from postroad.testing.server import running_node, write_configuration
@@ -91,6 +93,8 @@ class TestTenants:
         shell("account", "quota", "alice@example.test", "0")
         assert "no limit" in shell("account", "list")
         shell("account", "password", "alice@example.test", "--password-stdin", text="new one\n")
+        assert shell.result("account", "remove", "alice@example.test").exit_code == 2  # nobody here to say yes
+        assert "no account" in shell.refused("account", "remove", "nobody@example.test")
         shell("account", "remove", "alice@example.test", "--yes")
         assert "No accounts yet" in shell("account", "list")
         assert shell.result("account", "add", "bob@example.test", "--password-stdin", text="").exit_code == 2
@@ -203,7 +207,7 @@ class TestWrongUse:
         ("words", "code", "told"),
         [
             (("--version",), 0, "postroad, version"),
-            (("mesage", "list"), 2, "did you mean `message`?"),
+            (("mesage", "list"), 2, "Did you mean `message`?"),
             (("message", "list", "--since", "yesterday"), 2, "is no time"),
             (("queue", "cancel"), 2, "say which: ids, options such as --domain, or --all"),
             (("queue", "show", "x"), 2, "is not an id"),
@@ -235,7 +239,7 @@ class TestWrongUse:
         ("error", "told"),
         [
             (Refused("no such thing"), "Error: no such thing"),
-            (StoreUnavailable("disk"), "is the disk full?"),
+            (StoreUnavailable("disk"), "looks at disk and database"),
             (PermissionError(13, "Permission denied"), "run this as the user that runs the server"),
             (ConnectionRefusedError(111, "refused"), "is the server running?"),
             (ConfigError([Problem("a.b", "is wrong"), Problem("c", "too")], Path("x.toml")), "2 problems in x.toml:"),
@@ -309,7 +313,7 @@ class TestCheckAndQuickstart:
 
 def test_sizes_spans_and_moments() -> None:
     assert [read_size(text) for text in ("0", "5k", "2MiB", "1GB")] == [0, 5120, 2 << 20, 1 << 30]
-    with pytest.raises(Refused):
+    with pytest.raises(click.UsageError):
         read_size("2X")
     assert [size_text(n) for n in (1023, 1024, 1 << 20, 5 << 30)] == ["1023 B", "1.0 KiB", "1.0 MiB", "5.0 GiB"]
     assert [span(s) for s in (-1, 89, 91, 5400, 172800)] == ["0 s", "89 s", "2 min", "2 h", "2 d"]
@@ -318,6 +322,10 @@ def test_sizes_spans_and_moments() -> None:
     moment = read_moment("2026-11-23T09:00+00:00")
     assert moment
     assert moment.hour == 9
+
+
+def test_json_has_codes_as_they_are_written() -> None:
+    assert plain(Status(550, EnhancedCode(5, 1, 1), "no"))["enhanced"] == "5.1.1"
 
 
 def test_json_shows_ids_and_hides_secrets() -> None:

@@ -192,6 +192,8 @@ class ClientContexts:
 
 def _server_context(certificate: Path, key: Path) -> SSL.Context:
     context = _context(SSL.TLS_SERVER_METHOD, SSL.TLS1_2_VERSION, SERVER_CIPHERS)
+    for path in (certificate, key):
+        path.open("rb").close()  # the system says better than OpenSSL what is wrong with a file
     try:
         context.use_certificate_chain_file(str(certificate))
         context.use_privatekey_file(str(key))

@@ -88,6 +88,7 @@ class SqliteEngine:
     # --- writing ---
 
     def open_session(self) -> SqliteSession:
+        self._make_private()
         database = self._open(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         database.execute("PRAGMA journal_mode = WAL")
         for pragma in ("synchronous = FULL", f"journal_size_limit = {WAL_KEEP}", "cache_size = -8192"):
@@ -95,6 +96,13 @@ class SqliteEngine:
         self._page = database.pragma("page_size")
         database.set_wal_hook(self._committed)  # in place of checkpoints inside a commit, which cost 30 to 70 ms
         return SqliteSession(database, self._keep_log_bounded)
+
+    def _make_private(self) -> None:
+        """Password hashes and everybody's mail are in it: for our eyes alone, whatever its folder's mode. SQLite gives
+        the log and its index the mode of the file."""
+        with suppress(OSError):  # what is wrong with it shows when it is opened
+            os.close(os.open(self._path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._path.chmod(0o600)
 
     def _open(self, flags: int) -> apsw.Connection:
         database = apsw.Connection(str(self._path), flags=flags, vfs=self._vfs, statementcachesize=250)
