@@ -143,7 +143,7 @@ async def test_the_settings_choose_the_engine(tmp_path, clock, mail):
         await store.start()
         await store.accept(mail.remote())
         assert store.engine.version.startswith("PostgreSQL")
-        assert store.figures() == {"backlog": 0}
+        assert store.figures().keys() == {"backlog"}
         await store.close()
 
 
