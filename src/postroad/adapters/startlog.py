@@ -16,15 +16,16 @@ from pathlib import Path
 from postroad.ports.attempts import OpenAttempt, Ticket
 from postroad.ports.ids import DeliveryId
 
-MAGIC = 0x50525331  # "PRS1"
+MAGIC = 0x50525332  # "PRS2"
 SLOT = 32
 FIRST_SLOTS = 4096
 
-_BODY = struct.Struct("<IBBHQQI")  # magic, state, crashes, zero, delivery, zero, zero
-_CHECKED = struct.Struct("<I")
+_BODY = struct.Struct("<IBxHQQ")  # magic, crashes, zero, delivery, zero
+_REST = struct.Struct("<IB3x")  # checksum of the body, state: a single octet is never torn
+_STATE = _BODY.size + 4
 _EMPTY = bytes(SLOT)
 
-_STARTED, _DOT_OUT, _SUSPECT = 1, 2, 3  # suspect: left open by an earlier process, not tried since
+_STARTED, _DOT_OUT, _SUSPECT = _STATES = 1, 2, 3  # suspect: left open by an earlier process, not tried since
 
 
 class MappedStartLog:
@@ -51,8 +52,7 @@ class MappedStartLog:
         return Ticket(offset)
 
     def dot_out(self, ticket: Ticket) -> None:
-        crashes = self._map[ticket + 5]
-        self._write(ticket, _DOT_OUT, crashes, self._open[ticket])
+        self._map[ticket + _STATE] = _DOT_OUT
 
     def end(self, ticket: Ticket) -> None:
         if self._open.pop(ticket, None) is not None:
@@ -72,8 +72,8 @@ class MappedStartLog:
         os.close(self._file)
 
     def _write(self, offset: int, state: int, crashes: int, delivery: DeliveryId) -> None:
-        body = _BODY.pack(MAGIC, state, crashes, 0, delivery, 0, 0)
-        self._map[offset : offset + SLOT] = body + _CHECKED.pack(zlib.crc32(body))
+        body = _BODY.pack(MAGIC, crashes, 0, delivery, 0)
+        self._map[offset : offset + SLOT] = body + _REST.pack(zlib.crc32(body), state)
 
     def _clear(self, offset: int) -> None:
         self._map[offset : offset + SLOT] = _EMPTY
@@ -89,8 +89,9 @@ class MappedStartLog:
         return crashed
 
     def _recover_slot(self, offset: int, record: bytes, crashed: list[OpenAttempt]) -> bool:
-        magic, state, crashes, _, delivery, _, _ = _BODY.unpack_from(record)
-        if magic != MAGIC or zlib.crc32(record[: _BODY.size]) != _CHECKED.unpack_from(record, _BODY.size)[0]:
+        magic, crashes, _, delivery, _ = _BODY.unpack_from(record)
+        checksum, state = _REST.unpack_from(record, _BODY.size)
+        if magic != MAGIC or zlib.crc32(record[: _BODY.size]) != checksum or state not in _STATES:
             return False
         if state != _SUSPECT:
             crashes = min(crashes + 1, 255)

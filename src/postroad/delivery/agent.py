@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from msgspec import Struct
+
 from postroad.mail.status import Status
 from postroad.ports.attempts import Ticket
 from postroad.ports.blobs import BlobPlace
@@ -18,8 +20,7 @@ from postroad.ports.ids import AttemptId, MessageId
 from postroad.ports.store import Attempt, Delivery, Message
 
 
-@dataclass(slots=True, eq=False)
-class AttemptRequest:
+class AttemptRequest(Struct, eq=False):
     """One transaction to be had: one message for recipients that share a next hop."""
 
     dest: str  # the next-hop key
@@ -34,15 +35,15 @@ class AttemptRequest:
     cached: int = 0  # octets of `content` that count against the limit of bodies in memory
 
 
-@dataclass(slots=True)
-class AttemptOutcome:
+class AttemptOutcome(Struct):
     """What one transaction came to. `again` are recipients that want a transaction of their own, at once (452)."""
 
     request: AttemptRequest
     statuses: list[tuple[Delivery, Status]]
     attempt: Attempt
-    again: list[Delivery] = field(default_factory=list)
+    again: Sequence[Delivery] = ()
     broken: bool = False  # the connection was lost on the way
+    took: float = 0.0  # seconds from the first command to the last reply
 
 
 @dataclass(frozen=True, slots=True)

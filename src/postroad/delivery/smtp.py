@@ -44,9 +44,9 @@ class Conversation:
     """
 
     __slots__ = (
-        "__weakref__", "_connection", "_craft", "_dirty", "_feed", "_gone", "_handshaking", "_leaving", "_notes",
-        "_opened_at", "_over", "_prologue", "_quick", "_served", "_stream", "_timings", "_tls", "_transactions",
-        "is_idle", "machine", "opened", "target", "tls_failed",
+        "__weakref__", "_address", "_connection", "_craft", "_dirty", "_feed", "_gone", "_handshaking", "_leaving",
+        "_notes", "_opened_at", "_over", "_prologue", "_quick", "_served", "_stream", "_timings", "_tls",
+        "_transactions", "is_idle", "machine", "opened", "target", "tls_failed",
     )  # fmt: skip
 
     def __init__(self, feed: Feed, target: Target, craft: Craft, notes: list[bytes]) -> None:
@@ -63,6 +63,7 @@ class Conversation:
         self._notes = [*notes, f"* {target.host} {target.endpoint}".encode()]
         self._prologue = self.machine.record
         self._timings: dict[str, float] = {}
+        self._address = str(target.endpoint)
         self._opened_at = craft.clock.monotonic()
         self._tls = target.plain_because
         self._served = 0
@@ -241,7 +242,7 @@ class Conversation:
     def _begin(self, request: AttemptRequest) -> None:
         machine, message = self.machine, request.message
         now, clock = self._craft.clock.now(), self._craft.clock.monotonic()
-        needs_utf8 = not message.reverse_path.isascii() or any(not d.forward_path.isascii() for d in request.deliveries)
+        needs_utf8 = not message.reverse_path.isascii() or not all(d.forward_path.isascii() for d in request.deliveries)
         if (refusal := self._unfit(request, needs_utf8)) is not None:
             transaction = Transaction(request, self.target.host, [b"* " + refusal.text.encode()], now, clock)
             transaction.settle(refusal)
@@ -326,7 +327,7 @@ class Conversation:
             AttemptId(craft.ids.new()),
             craft.clock.now(),
             craft.clock.monotonic(),
-            address=str(self.target.endpoint),
+            address=self._address,
             tls=self._tls,
             timings=self._timings if first else {},
             dialogue=[*self._notes, *self._prologue] if first else [b"* message %d here" % (self._served + 1)],

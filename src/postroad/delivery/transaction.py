@@ -123,19 +123,19 @@ class Transaction:
         """`timings` and `dialogue` are those of the connection before this transaction, where it is the first."""
         request = self.request
         record = [*dialogue, *self.record] if dialogue else self.record
+        took = clock - self._begun
         timings["mail"] = round(self._mail_took, 6)
         timings["rcpt"] = round(self._rcpt_took, 6)
-        timings["data"] = round(max(clock - self._begun - self._mail_took - self._rcpt_took, 0.0), 6)
+        timings["data"] = round(max(took - self._mail_took - self._rcpt_took, 0.0), 6)
         made = Attempt(
             attempt, request.message.id, self._started, now, self._host, address, tls, timings,
             b"\n".join(record).decode("utf-8", "replace"),
         )  # fmt: skip
+        late = () if broken else self._again
         statuses: list[tuple[Delivery, Status]] = []
-        again: list[Delivery] = []
         for index, (delivery, status) in enumerate(zip(request.deliveries, self._verdicts, strict=True)):
             assert status is not None, "every recipient has its answer"
-            if index in self._again and not broken:
-                again.append(delivery)
-            else:
+            if not late or index not in late:
                 statuses.append((delivery, status))
-        return AttemptOutcome(request, statuses, made, again, broken)
+        again = [request.deliveries[index] for index in late]
+        return AttemptOutcome(request, statuses, made, again, broken, took)

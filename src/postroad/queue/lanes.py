@@ -54,6 +54,11 @@ class Lane:
         return len(self.carriers) + self.opening
 
     @property
+    def busy(self) -> int:
+        """Connections that carry something."""
+        return len(self.carriers) - len(self.idle_carriers)
+
+    @property
     def is_empty(self) -> bool:
         return not self.ready and not self.connections
 

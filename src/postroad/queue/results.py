@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from postroad.delivery.agent import AttemptRequest, OpenFailure
+from postroad.events.model import FINAL_KIND
 from postroad.events.recorder import Recorder
 from postroad.mail.status import Status, status
 from postroad.observe import log
@@ -90,8 +91,7 @@ class Results:
         self, message: Message, statuses: Sequence[tuple[Delivery, Status]], attempt: Attempt | None, dest: str
     ) -> None:
         """One status per recipient, as an attempt or (without `attempt`) a decision of ours gave them."""
-        now = self._clock.now()
-        host = attempt.host if attempt is not None else ""
+        now, host = (self._clock.now(), "") if attempt is None else (attempt.ended, attempt.host)
         results: list[DeliveryResult] = []
         events: list[Event] = []
         failures: list[Failure] = []
@@ -122,10 +122,10 @@ class Results:
 
     def hold(self, delivery: Delivery, why: str) -> None:
         """Out of the queue's hands until somebody releases it."""
-        event = self._recorder.held(delivery, self._clock.now(), why)
-        self._write(
-            Outcomes([self._result(delivery, DeliveryState.HELD, delivery.last_status, why=why)], None, [event])
-        )
+        now = self._clock.now()
+        event = self._recorder.held(delivery, now, why)
+        result = self._result(delivery, DeliveryState.HELD, delivery.last_status, now, why=why)
+        self._write(Outcomes([result], None, [event]))
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Not tried: due now for whoever claims it; the try that was counted in advance is taken off again."""
@@ -149,10 +149,10 @@ class Results:
         if wish is Wish.HOLD:
             self.hold(delivery, "by hand")
         elif wish is Wish.CANCEL:
-            event = self._recorder.final(delivery, DeliveryState.CANCELLED, self._clock.now(), by="hand")
-            self._write(
-                Outcomes([self._result(delivery, DeliveryState.CANCELLED, delivery.last_status)], None, [event])
-            )
+            now = self._clock.now()
+            event = self._recorder.final(delivery, DeliveryState.CANCELLED, now, by="hand")
+            result = self._result(delivery, DeliveryState.CANCELLED, delivery.last_status, now)
+            self._write(Outcomes([result], None, [event]))
         elif wish is Wish.BOUNCE:
             self.record(message, [(delivery, RETURNED)], None, delivery.dest)
 
@@ -177,21 +177,21 @@ class Results:
         wish = self.wishes.pop(delivery.id, Wish.NONE) if self.wishes else Wish.NONE
         if verdict.is_success:
             event = self._recorder.final(delivery, DeliveryState.DELIVERED, now, reply=str(verdict), host=host)
-            return self._result(delivery, DeliveryState.DELIVERED, verdict), event
+            return self._result(delivery, DeliveryState.DELIVERED, verdict, now), event
         if verdict.is_permanent or wish is Wish.BOUNCE:
             return self._failure(delivery, DeliveryState.BOUNCED, verdict, host, now)
         if wish is Wish.HOLD:
             event = self._recorder.held(delivery, now, "by hand")
-            return self._result(delivery, DeliveryState.HELD, verdict, why="by hand"), event
+            return self._result(delivery, DeliveryState.HELD, verdict, now, why="by hand"), event
         if wish is Wish.CANCEL:
             event = self._recorder.final(delivery, DeliveryState.CANCELLED, now, by="hand")
-            return self._result(delivery, DeliveryState.CANCELLED, verdict), event
+            return self._result(delivery, DeliveryState.CANCELLED, verdict, now), event
         due = self._next_due(delivery, now) if wish is not Wish.RETRY else now
         if due is None:
             return self._failure(delivery, DeliveryState.EXPIRED, verdict, host, now)
         COUNTERS.deferred += 1
         event = self._recorder.deferred(delivery, now, verdict, host=host, next_due=due)
-        return self._result(delivery, DeliveryState.QUEUED, verdict, due=due, dest=dest), event
+        return self._result(delivery, DeliveryState.QUEUED, verdict, now, due=due, dest=dest), event
 
     def _next_due(self, delivery: Delivery, now: datetime) -> datetime | None:
         return self._schedule.next_due(
@@ -202,13 +202,14 @@ class Results:
         self, delivery: Delivery, state: DeliveryState, verdict: Status, host: str, now: datetime
     ) -> tuple[DeliveryResult, Event]:
         event = self._recorder.final(delivery, state, now, reply=str(verdict), host=host, cause=verdict.cause)
-        return self._result(delivery, state, verdict), event
+        return self._result(delivery, state, verdict, now), event
 
     def _result(
         self,
         delivery: Delivery,
         state: DeliveryState,
         verdict: Status | None,
+        now: datetime,
         *,
         due: datetime | None = None,
         dest: str = "",
@@ -225,7 +226,7 @@ class Results:
             delivery.tries,
             due=due,
             dest=dest if dest and dest != delivery.dest else None,
-            finished=self._clock.now() if state.is_final else None,
+            finished=now if state in FINAL_KIND else None,
             held_for=why,
         )
 

@@ -172,9 +172,11 @@ class Runner:
             self._suspend(lane)
             return
         for _ in range(len(lane.idle_carriers)):
-            if not lane.ready:
+            if not lane.ready or (patient and lane.pace.soon(len(lane.ready), lane.busy)):
                 return
             lane.idle_carriers.pop().work()
+        if patient and lane.pace.soon(len(lane.ready), lane.busy):
+            return
         wanted = (len(lane.ready) + 1) // 2 if patient else lane.connections + 1
         for _ in range(min(wanted, lane.pace.window) - lane.connections):
             if self._connections >= self._caps.connections:
@@ -231,7 +233,7 @@ class Runner:
         if outcome.statuses:
             self.results.record(request.message, outcome.statuses, outcome.attempt, lane.dest)
         if not outcome.broken:
-            lane.pace.carried()
+            lane.pace.carried(outcome.took)
         elif lane.pace.lost() and not self._stopping:
             verdict = outcome.statuses[0][1]
             lane.pace.failed(
@@ -269,10 +271,10 @@ class Runner:
     def _is_crowded(self) -> bool:
         return self._connections >= self._caps.connections
 
-    def _again(self, lane: Lane, request: AttemptRequest, deliveries: list[Delivery]) -> None:
+    def _again(self, lane: Lane, request: AttemptRequest, deliveries: Sequence[Delivery]) -> None:
         """Recipients beyond what the server takes in one transaction go in another one, now (RFC 5321 §4.5.3.1.10)."""
         again = AttemptRequest(
-            request.dest, request.message, deliveries, request.content, request.stream, request.place
+            request.dest, request.message, list(deliveries), request.content, request.stream, request.place
         )
         self._cache(again)
         for delivery in deliveries:
@@ -369,10 +371,13 @@ class Runner:
             if request is None:
                 continue
             self._end_ticket(request, delivery)
-            if request.cached and not any(d.id in self._known for d in request.deliveries):
+            if request.cached and (len(request.deliveries) == 1 or self._all_finished(request)):
                 self._uncache(request)
         if self._stopping:
             self._settle()
+
+    def _all_finished(self, request: AttemptRequest) -> bool:
+        return not any(delivery.id in self._known for delivery in request.deliveries)
 
     def _end_ticket(self, request: AttemptRequest, delivery: DeliveryId) -> None:
         for ticket, attempted in zip(request.tickets, request.deliveries, strict=False):

@@ -162,6 +162,31 @@ async def test_many_messages_share_few_connections(world):
     assert not world.runner._known
 
 
+async def test_a_quick_server_gets_message_after_message_on_the_connection_that_is_busy(world):
+    world.take("b@mx.test")
+    await world.settle()
+    next(iter(world.runner._lanes.values())).pace.took = 0.0001
+    world.take("b@mx.test")
+    world.take("b@mx.test")
+    world.take("b@mx.test")
+    await world.settle()
+    assert (len(world.remote.taken), world.remote.connections) == (4, 1)
+
+
+async def test_messages_left_to_a_connection_that_falls_silent_go_on_another_one(world):
+    world.take("b@mx.test")
+    await world.settle()
+    next(iter(world.runner._lanes.values())).pace.took = 0.0001
+    world.remote.answers["."] = lambda _: SILENCE if world.remote.connections == 1 else "250 ok"
+    world.take("b@mx.test")
+    await world.settle()
+    (late,) = world.take("b@mx.test")
+    await world.settle()
+    assert not world.store.results.get(late)
+    await world.tick(2)
+    assert world.state(late) is DELIVERED
+
+
 async def test_destinations_do_not_wait_for_one_another(world):
     slow = world.host("slow.test", "192.0.2.20", **{".": SILENCE})
     for _ in range(5):

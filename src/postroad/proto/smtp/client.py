@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from math import inf
 from typing import Any
+
+from msgspec import Struct
 
 from postroad.mail.envelope import TlsInfo
 from postroad.proto.dotstuff import CRLF, END, DotStuffer
@@ -63,23 +64,20 @@ class EndReason(Enum):
     SHUTDOWN = "we are stopping"
 
 
-@dataclass(slots=True)
-class ReplyReceived:
+class ReplyReceived(Struct, gc=False):
     """The answer to `command`; for `BODY` it is the answer to the final dot."""
 
     command: Command
     reply: RemoteReply
 
 
-@dataclass(slots=True)
-class CommandSkipped:
+class CommandSkipped(Struct, gc=False):
     """Never sent, because what came before it was refused: no RCPT without MAIL, no DATA without a recipient."""
 
     command: Command
 
 
-@dataclass(slots=True)
-class ConversationEnded:
+class ConversationEnded(Struct, gc=False):
     """Nothing more will be said. `awaiting` is the command whose answer never came."""
 
     reason: EndReason
@@ -95,16 +93,13 @@ _DOT = b".\r\n"
 _DATA, _RSET, _QUIT, _STARTTLS = b"DATA\r\n", b"RSET\r\n", b"QUIT\r\n", b"STARTTLS\r\n"
 
 
-class _Pending:
+class _Pending(Struct, gc=False):
     """A command that waits to be sent, or was sent and waits for its reply."""
 
-    __slots__ = ("command", "record", "shown", "wire")
-
-    def __init__(self, command: Command, wire: bytes, record: list[bytes], shown: bytes = b"") -> None:
-        self.command = command
-        self.wire = wire
-        self.record = record
-        self.shown = shown  # what the record shows in its place: secrets are left out
+    command: Command
+    wire: bytes
+    record: list[bytes]
+    shown: bytes = b""  # what the record shows in its place: secrets are left out
 
 
 class SmtpClient:
@@ -151,9 +146,7 @@ class SmtpClient:
         self._eof = True
 
     def next_event(self) -> ClientEvent | Signal:
-        while True:
-            if self._events:
-                return self._events.popleft()
+        while not self._events:
             if self._ended:
                 return Signal.NEED_DATA
             try:
@@ -161,11 +154,13 @@ class SmtpClient:
             except BadReply as error:
                 return self._end(EndReason.BAD_REPLY, str(error))
             if reply is not None:
-                self._received(reply)
+                if (event := self._received(reply)) is not None:
+                    return event
             elif self._eof:
                 return self._end(EndReason.CLOSED, EndReason.CLOSED.value)
             else:
                 return Signal.NEED_DATA
+        return self._events.popleft()
 
     def data_to_send(self) -> bytes:
         out = self._out
@@ -292,8 +287,17 @@ class SmtpClient:
     def _queue(self, pending: _Pending) -> None:
         if self._ended:
             return  # ConversationEnded has said so
-        self._waiting.append(pending)
-        self._pump()
+        if self._may_follow():
+            self._send(pending)
+        else:
+            self._waiting.append(pending)
+            self._pump()
+
+    def _may_follow(self) -> bool:
+        """The usual case: a command goes behind the one before it, in the same write."""
+        if not self._pipelining or self._waiting or not self._outstanding or self._body_record is not None:
+            return False
+        return self._outstanding[-1].command not in _BARRIERS
 
     def _pump(self) -> None:
         """Send what may be sent now."""
@@ -322,22 +326,20 @@ class SmtpClient:
 
     # -- receiving ---------------------------------------------------------------------------------------------
 
-    def _received(self, reply: RemoteReply) -> None:
+    def _received(self, reply: RemoteReply) -> ClientEvent | None:
+        """The event that a reply makes, if any. What follows from it comes behind it in `_events`."""
         if not self._outstanding:
-            reason = EndReason.CLOSING if reply.code == 421 else EndReason.BAD_REPLY
-            self._events.append(self._end(reason, reply.text))
-            return
+            return self._end(EndReason.CLOSING if reply.code == 421 else EndReason.BAD_REPLY, reply.text)
         pending = self._outstanding.popleft()
         raw = reply.raw
         pending.record.append(b"< " + (raw.replace(b"\n", b"\n< ") if b"\n" in raw else raw))
         handler = _HANDLERS.get(pending.command)
         command: Command | None = handler(self, reply, pending) if handler else pending.command
-        if command is not None:
-            self._events.append(ReplyReceived(command, reply))
         if reply.code == 421:  # RFC 5321 §3.8: a reply to any command, and the last one
             self._events.append(self._end(EndReason.CLOSING, reply.text))
         elif self._waiting and self._body_record is None:
             self._pump()
+        return ReplyReceived(command, reply) if command is not None else None
 
     def _on_ehlo(self, reply: RemoteReply, _: _Pending) -> Command:
         if reply.is_positive:

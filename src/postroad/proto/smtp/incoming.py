@@ -12,6 +12,7 @@ from postroad.mail.status import EnhancedCode
 MAX_LINE = 4096  # octets; RFC 5321 §4.5.3.1.5 says 512, real servers put long URLs there
 MAX_LINES = 128  # of one reply
 MAX_BUFFER = 64 * 1024  # octets of replies that nobody asked for yet
+USUAL = 128  # octets of a line that is worth keeping, parsed, for the next time
 
 
 @lru_cache(maxsize=256)
@@ -24,19 +25,16 @@ class BadReply(ValueError):  # noqa: N818
 
 
 class RemoteReply:
-    """One reply of a server. `raw` is word for word, lines ended by LF."""
+    """One reply of a server. `raw` is word for word, lines ended by LF. Never changed: equal ones are shared."""
 
-    __slots__ = ("_enhanced", "code", "raw")
+    __slots__ = ("_enhanced", "code", "is_positive", "raw", "text")
 
     def __init__(self, code: int, raw: bytes) -> None:
         self.code = code
         self.raw = raw
+        self.text = raw.decode("utf-8", "replace")  # word for word, lines joined by LF; what is not UTF-8 is replaced
+        self.is_positive = 200 <= code < 300
         self._enhanced: EnhancedCode | bool | None = False  # False: not looked for yet
-
-    @property
-    def text(self) -> str:
-        """Word for word, lines joined by LF; what is not UTF-8 is replaced."""
-        return self.raw.decode("utf-8", "replace")
 
     @property
     def lines(self) -> list[str]:
@@ -52,10 +50,6 @@ class RemoteReply:
             self._enhanced = found if found is not None and found.klass == self.code // 100 else None
         return self._enhanced
 
-    @property
-    def is_positive(self) -> bool:
-        return 200 <= self.code < 300
-
     def __repr__(self) -> str:
         return f"RemoteReply({self.text!r})"
 
@@ -63,49 +57,62 @@ class RemoteReply:
 class ReplyReader:
     """Bytes in, replies out."""
 
-    __slots__ = ("_buffer", "_lines")
+    __slots__ = ("_buffer", "_lines", "_start")
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._start = 0  # what lies before it has been read
         self._lines: list[bytes] = []  # of a reply whose last line has not come
 
     def feed(self, data: bytes) -> None:
-        self._buffer = self._buffer + data if self._buffer else data
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._buffer and not self._lines
+        self._buffer = self._buffer[self._start :] + data if self._start < len(self._buffer) else data
+        self._start = 0
 
     def clear(self) -> None:
         """Forget what came before TLS (RFC 3207 §4.2)."""
-        self._buffer = b""
+        self._buffer, self._start = b"", 0
         self._lines.clear()
 
     def next(self) -> RemoteReply | None:
         """The next whole reply, or None. Raises BadReply."""
         while True:
-            end = self._buffer.find(b"\n")
+            buffer, start = self._buffer, self._start
+            end = buffer.find(b"\n", start)
             if end < 0:
-                if len(self._buffer) > MAX_LINE:
-                    raise BadReply("a reply line is too long")
-                return None
-            if end > MAX_LINE or len(self._buffer) > MAX_BUFFER:
-                raise BadReply("a reply line is too long" if end > MAX_LINE else "too many replies")
-            line = self._buffer[:end].removesuffix(b"\r")
-            self._buffer = self._buffer[end + 1 :]
-            if (reply := self._take(line)) is not None:
+                return self._unfinished()
+            if end - start > MAX_LINE or len(buffer) - start > MAX_BUFFER:
+                raise BadReply("a reply line is too long" if end - start > MAX_LINE else "too many replies")
+            self._start = end + 1
+            line = buffer[start:end]
+            reply = (_usual if len(line) <= USUAL else _single)(line)
+            if self._lines or reply is None:
+                reply = self._take(line, reply)
+            if reply is not None:
                 return reply
 
-    def _take(self, line: bytes) -> RemoteReply | None:
-        code, mark = line[:3], line[3:4]
-        if not code.isdigit() or not b"200" <= code <= b"599" or mark not in (b" ", b"-", b""):
-            raise BadReply("not a reply: " + line[:80].decode("ascii", "replace"))
-        if mark == b"-":
-            self._lines.append(line)
+    def _unfinished(self) -> None:
+        if len(self._buffer) - self._start > MAX_LINE:
+            raise BadReply("a reply line is too long")
+
+    def _take(self, line: bytes, reply: RemoteReply | None) -> RemoteReply | None:
+        """A line of a reply that has several; without `reply` it is not the last."""
+        self._lines.append(line.removesuffix(b"\r"))
+        if reply is None:
             if len(self._lines) > MAX_LINES:
                 raise BadReply("a reply has too many lines")
             return None
-        if not self._lines:
-            return RemoteReply(int(code), line)
-        lines, self._lines = [*self._lines, line], []
-        return RemoteReply(int(code), b"\n".join(lines))  # RFC 5321 §4.2.1: the last line's code counts
+        lines, self._lines = self._lines, []
+        return RemoteReply(reply.code, b"\n".join(lines))  # RFC 5321 §4.2.1: the last line's code counts
+
+
+def _single(line: bytes) -> RemoteReply | None:
+    """A reply of one line; None for a line that others follow."""
+    line = line.removesuffix(b"\r")
+    code, mark = line[:3], line[3:4]
+    if not code.isdigit() or not b"200" <= code <= b"599" or mark not in (b" ", b"-", b""):
+        raise BadReply("not a reply: " + line[:80].decode("ascii", "replace"))
+    return None if mark == b"-" else RemoteReply(int(code), line)
+
+
+# Servers say the same few words to each command.
+_usual = lru_cache(maxsize=256)(_single)
