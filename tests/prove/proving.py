@@ -41,6 +41,7 @@ SENDER = "alice@prove.test"
 LOCAL = ("bob@prove.test", "carol@prove.test")
 REMOTE = ("remote.test", "onlya.test", "plain.test")
 PASSWORD = "secret"
+LARGE = 300_000  # octets: of these each has a file of its own
 _PAGE = 1000
 _LOOK = 0.02
 _ID = re.compile(rb"^Received: [^;]*? id (\w+)", re.DOTALL)
@@ -50,13 +51,14 @@ Copy = tuple[str, str]  # the server's id of a message, and one recipient of it
 
 
 def parcels(count: int) -> list[Parcel]:
-    """A third for a mailbox here, a third for another server, a third for both."""
+    """A third for a mailbox here, a third for another server, a third for both; one in a hundred is large."""
     made = []
     for number in range(count):
         here = LOCAL[number % len(LOCAL)]
         there = f"u{number}@{REMOTE[number % len(REMOTE)]}"
         recipients = ((here,), (there,), (here, there))[number // 7 % 3]
-        made.append(Parcel(f"token-{number}", SENDER, recipients))
+        size = LARGE if number % 100 == 99 else 1024
+        made.append(Parcel(f"token-{number}", SENDER, recipients, size))
     return made
 
 
