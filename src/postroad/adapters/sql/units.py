@@ -15,6 +15,7 @@ from postroad.ports.store import Acceptance, Lane, MailboxAppend, Outcomes, Tx
 
 MAX_UNITS = 512  # in one group
 MAX_OCTETS = 8 * 1024 * 1024
+OUTCOME_WAIT = 0.01  # seconds that an outcome may wait for company
 LOW_AFTER = 8  # groups of the normal lane, then a bulk slice has its turn even while more wait
 
 
@@ -87,9 +88,10 @@ Unit = ContentUnit | OutcomeUnit | WorkUnit
 
 
 class GroupQueue:
-    """Two lanes. A group is whatever arrived while the writer was busy: no timer, no minimum.
+    """Two lanes. A group is whatever arrived while the writer was busy: no timer, no minimum for what somebody awaits.
 
-    Units are put in on the loop; the writer is woken once for all that one turn of the loop brings.
+    Units are put in on the loop; the writer is woken once for all that one turn of the loop brings. Outcomes, for
+    which nobody waits, ride with what comes next, or go by themselves after OUTCOME_WAIT.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -98,26 +100,37 @@ class GroupQueue:
         self._low: deque[Unit] = deque()
         self._changed = threading.Condition()
         self._waking = False
+        self._ripe = False  # there is something that should not wait
+        self._later: asyncio.TimerHandle | None = None  # wakes the writer for outcomes alone
         self._closed = False
         self._streak = 0  # groups of the normal lane since the last bulk slice
         self._taken = 0  # units in hand
 
     def put(self, unit: Unit, lane: Lane = Lane.NORMAL) -> None:
         (self._normal if lane is Lane.NORMAL else self._low).append(unit)
-        if not self._waking:
+        if isinstance(unit, OutcomeUnit) and len(self._normal) < MAX_UNITS:
+            if self._later is None and not self._waking:
+                self._later = self._loop.call_later(OUTCOME_WAIT, self._wake)
+        elif not self._waking:
             self._waking = True
             self._loop.call_soon(self._wake)
 
     def _wake(self) -> None:
         self._waking = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         with self._changed:
+            self._ripe = True
             self._changed.notify()
 
     def take(self, timeout: float | None) -> list[Unit] | None:
         """The next group; empty after `timeout` seconds without one; None when closed and drained."""
         with self._changed:
-            if not (self._normal or self._low or self._closed):
+            if not (self._ripe or self._closed):
                 self._changed.wait(timeout)
+            if not (self._ripe or self._closed):
+                return []
             if self._normal and (self._streak < LOW_AFTER or not self._low):
                 self._streak += 1
                 group = self._take_normal()
@@ -125,7 +138,9 @@ class GroupQueue:
                 self._streak = 0
                 group = [self._low.popleft()]
             else:
+                self._ripe = False
                 return None if self._closed else []
+            self._ripe = bool(self._normal or self._low)
             self._taken += len(group)
             return group
 
