@@ -57,6 +57,7 @@ class Credentials:
         entry = self._remembered.get(digest)
         if entry is None or entry.generation != self._generation or entry.until <= self._clock.monotonic():
             return None
+        COUNTERS.logins += 1
         return entry.account
 
     async def verify(self, name: str, password: str) -> AccountRecord | None:
@@ -64,7 +65,9 @@ class Credentials:
 
         The same login tried on many connections at once is checked once.
         """
-        account = self.cached(name, password) or await self._verify_once(name, password)
+        if (known := self.cached(name, password)) is not None:
+            return known
+        account = await self._verify_once(name, password)
         if account is None:
             COUNTERS.logins_refused += 1
         else:

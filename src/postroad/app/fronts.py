@@ -113,6 +113,7 @@ class Fronts:
             ),
             credentials=services.credentials,
             poll=self._poll,
+            clock=services.clock,
         )
 
     def _pop3(self, secured: bool) -> Factory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ INBOX = "INBOX"
 MAX_NAME = 250  # characters
 MAX_DEPTH = 20
 _WILDCARDS = "*%"
+_WILDCARD_RUN = re.compile(r"[*%]{2,}")
 
 
 class BadName(ValueError):  # noqa: N818 - the peer's, not ours
@@ -58,39 +60,39 @@ def is_below(name: str, superior: str) -> bool:
     return name.startswith(superior + DELIMITER)
 
 
-def matches(pattern: str, name: str) -> bool:
-    """`*` stands for anything, `%` for anything but the delimiter. Linear in both, whatever the pattern."""
-    states = {0}
-    states = _skip_wildcards(pattern, states)
-    for character in name:
-        states = _skip_wildcards(pattern, _step(pattern, states, character))
-        if not states:
-            return False
-    return len(pattern) in states
+class Pattern:
+    """`*` stands for anything, `%` for anything but the delimiter.
 
+    The places in the pattern that may come next are the bits of one number, so a name costs one step a character,
+    whatever the pattern: LIST with a thousand wildcards would else hold the whole server.
+    """
 
-def _step(pattern: str, states: set[int], character: str) -> set[int]:
-    found = set()
-    for state in states:
-        if state == len(pattern):
-            continue
-        wanted = pattern[state]
-        if wanted == "*" or (wanted == "%" and character != DELIMITER):
-            found.add(state)
-        elif wanted == character:
-            found.add(state + 1)
-    return found
+    __slots__ = ("_end", "_literals", "_star", "_wild")
 
+    def __init__(self, text: str) -> None:
+        text = _WILDCARD_RUN.sub(lambda run: "*" if "*" in run[0] else "%", text)
+        self._literals: dict[str, int] = {}
+        self._star = self._wild = 0
+        for at, character in enumerate(text[: 2 * MAX_NAME + 2]):  # what is longer fits no name, and still does not
+            if character in _WILDCARDS:
+                self._wild |= 1 << at
+                self._star |= (character == "*") << at
+            else:
+                self._literals[character] = self._literals.get(character, 0) | 1 << at
+        self._end = 1 << len(text)
 
-def _skip_wildcards(pattern: str, states: set[int]) -> set[int]:
-    """A wildcard may also stand for nothing."""
-    found = set()
-    for state in states:
-        while state < len(pattern) and pattern[state] in _WILDCARDS:
-            found.add(state)
-            state += 1  # noqa: PLW2901
-        found.add(state)
-    return found
+    def matches(self, name: str) -> bool:
+        places = self._past_wildcard(1)
+        for character in name:
+            stay = places & (self._star if character == DELIMITER else self._wild)
+            places = self._past_wildcard(stay | (places & self._literals.get(character, 0)) << 1)
+            if not places:
+                return False
+        return bool(places & self._end)
+
+    def _past_wildcard(self, places: int) -> int:
+        """A wildcard may also stand for nothing; no two stand side by side."""
+        return places | (places & self._wild) << 1
 
 
 def listed(mailboxes: Iterable[MailboxRecord], reference: str, pattern: str, *, subscribed: bool) -> list[Listed]:
@@ -101,11 +103,12 @@ def listed(mailboxes: Iterable[MailboxRecord], reference: str, pattern: str, *, 
     # LSUB shows a name that is not subscribed only as the `%` level above one that is (RFC 3501 §6.3.9)
     above = {superior for name in chosen for superior in superiors(name)} - chosen
     pattern = canonical(reference + pattern)
+    fits = Pattern(pattern).matches
     names = chosen | (above if not subscribed or "%" in pattern else set())
     return [
         Listed(name, _attributes(name, records.get(name), parents, hidden=name not in chosen))
         for name in sorted(names, key=lambda name: (name != INBOX, name))
-        if matches(pattern, name)
+        if fits(name)
     ]
 
 

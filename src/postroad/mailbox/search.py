@@ -7,6 +7,8 @@ text: that in a worker thread, a few megabytes at a time.
 
 from __future__ import annotations
 
+import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import partial
@@ -23,7 +25,9 @@ from postroad.proto.imap import search as keys
 from postroad.proto.imap.search import Key, Relation
 
 MAX_MESSAGE = 4 * 1024 * 1024  # octets of one message whose text is looked at
+MAX_HEADER = 128 * 1024  # octets of one header block that is looked at; those of a slice are held together
 BATCH = 4 * 1024 * 1024  # octets read for one visit to a worker
+TESTS = 20_000  # keys asked about messages of the view before others have their turn
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY = 86_400
 
@@ -51,6 +55,18 @@ Test = Callable[[Facts], bool | None]
 ROW, CONTENT, HEADER, TEXT = 1, 2, 3, 4
 
 
+def number_of_keys(key: Key) -> int:
+    """What one message costs at most."""
+    match key:
+        case keys.Not(inner):
+            return number_of_keys(inner)
+        case keys.And(parts):
+            return sum(map(number_of_keys, parts))
+        case keys.Or(left, right):
+            return number_of_keys(left) + number_of_keys(right)
+    return 1
+
+
 # --- keys to tests ----------------------------------------------------------------------------------------------------
 
 
@@ -70,7 +86,7 @@ def compile_key(key: Key, view: View) -> Test:
         case keys.HasKeyword(word):
             return lambda facts: word in [own.lower() for own in facts.words]
         case keys.InSet(numbers, uid):
-            return _in_places({at for part in view.resolve(numbers, uid=uid) for at in part})
+            return _in_places(view.resolve(numbers, uid=uid))
         case keys.Sized(octets, larger):
             return _row(lambda facts: facts.size > octets if larger else facts.size < octets)
         case keys.Dated():
@@ -116,8 +132,15 @@ def _either(left: Test, right: Test) -> Test:
     return run
 
 
-def _in_places(places: set[int]) -> Test:
-    return lambda facts: facts.at in places
+def _in_places(ranges: Sequence[range]) -> Test:
+    """Ranges stay ranges: hundreds of `1:*` in one search of a large mailbox would else fill the memory."""
+    starts = [part.start for part in ranges]
+
+    def run(facts: Facts) -> bool | None:
+        at = bisect_right(starts, facts.at) - 1
+        return at >= 0 and facts.at < ranges[at].stop
+
+    return run
 
 
 def _row(test: Test) -> Test:
@@ -187,27 +210,35 @@ def _text(text: str, *, header: bool) -> Test:
 class Search:
     """One search under way."""
 
-    __slots__ = ("_found", "_open", "_reader", "_test", "_view")
+    __slots__ = ("_asked", "_found", "_open", "_reader", "_test", "_turn", "_view")
 
     def __init__(self, view: View, reader: Reader, key: Key) -> None:
         """Raises NoSuchMessage for a sequence number that is not there."""
         self._view = view
         self._reader = reader
         self._test = compile_key(key, view)
+        self._turn = max(TESTS // number_of_keys(key), 1)  # messages
+        self._asked = 0  # messages that the view was asked about
         self._found: list[int] = []
         self._open: list[Facts] = []
 
     def quick(self) -> bool:
-        """Ask the view alone; whether that settles it."""
-        words, flags = self._view.words, self._view.flags
-        for at, uid in enumerate(self._view.uids):
+        """Ask the view alone, for no longer than a turn; whether that settles it."""
+        self._ask_view()
+        return self._asked == len(self._view) and not self._open
+
+    def _ask_view(self) -> None:
+        """About as many messages as fit in a turn."""
+        view, start = self._view, self._asked
+        words, flags = view.words, view.flags
+        self._asked = min(start + self._turn, len(view))
+        for at, uid in enumerate(view.uids[start : self._asked], start):
             facts = Facts(at, uid, flags[at], words.get(uid, ()))
             found = self._test(facts)
             if found:
                 self._found.append(at)
             elif found is None:
                 self._open.append(facts)
-        return not self._open
 
     @property
     def places(self) -> list[int]:
@@ -216,6 +247,9 @@ class Search:
 
     async def finish(self) -> None:
         """Ask rows and contents about what the view left open, slice by slice."""
+        while self._asked < len(self._view):
+            await asyncio.sleep(0)
+            self._ask_view()
         opened, self._open = self._open, []
         for start in range(0, len(opened), SLICE):
             part = opened[start : start + SLICE]
@@ -296,7 +330,7 @@ def _batches(part: list[Facts], by_uid: dict[Uid, Source], tier: int) -> Iterato
     for facts in part:
         layout = by_uid[Uid(facts.uid)].layout
         size = layout.prefix + layout.header_size if tier == HEADER else layout.size
-        span = Span(0, min(size, MAX_MESSAGE))
+        span = Span(0, min(size, MAX_HEADER if tier == HEADER else MAX_MESSAGE))
         if batch and total + span.size > BATCH:
             yield batch
             batch, total = [], 0

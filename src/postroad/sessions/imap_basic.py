@@ -36,8 +36,7 @@ def login(session: ImapConversation, command: commands.Login) -> Waiting:
     try:
         name, password = command.user.decode("utf-8"), command.password.decode("utf-8")
     except UnicodeDecodeError:
-        session.refuse_login("", "not UTF-8")
-        return None
+        return session.refuse_login("", "not UTF-8")
     return session.log_in(name, password)
 
 

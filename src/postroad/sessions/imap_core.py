@@ -21,6 +21,7 @@ from postroad.mailbox.reading import Reader
 from postroad.mailbox.service import MailboxService, NameTaken, NoSuchMailbox, NotPossible
 from postroad.mailbox.view import Changed, Count, Gone, NewKeywords, NoSuchMessage, Update, View
 from postroad.observe import log
+from postroad.ports.clock import Clock
 from postroad.ports.ids import MailboxId
 from postroad.ports.net import Connection
 from postroad.ports.store import AccountRecord, Refused, StoreUnavailable
@@ -35,6 +36,8 @@ from postroad.sessions.idle import IdlePoll
 PIECE = 64 * 1024  # octets gathered before the peer has to read
 READ_SIZE = 64 * 1024  # after login
 MAX_LOGIN_FAILURES = 5  # on one connection
+LOGIN_FAILURE_DELAY = 2.0  # seconds, doubled with each failure of a connection, as over SMTP and POP3
+MAX_LOGIN_FAILURE_DELAY = 16.0
 
 _log = log.get("imap")
 Waiting = Awaitable[None] | None
@@ -51,6 +54,7 @@ class ImapServices:
     appender: Appender
     credentials: Credentials
     poll: IdlePoll
+    clock: Clock
 
 
 class ImapConversation:
@@ -323,8 +327,7 @@ class ImapConversation:
         self._exchange = None
         if isinstance(step, Claim):
             return self.log_in(step.name, step.password)
-        self.refuse_login("", step.cause)
-        return None
+        return self.refuse_login("", step.cause)
 
     def log_in(self, name: str, password: str) -> Waiting:
         account = self.services.credentials.cached(name, password)
@@ -336,7 +339,7 @@ class ImapConversation:
     async def _verify(self, name: str, password: str) -> None:
         account = await self.services.credentials.verify(name, password)
         if account is None:
-            self.refuse_login(name, "wrong name or password")
+            await self.refuse_login(name, "wrong name or password")
         else:
             self._logged_in(account)
 
@@ -346,8 +349,10 @@ class ImapConversation:
         self.peer.set_read_size(READ_SIZE)
         self.machine.finish(ok("logged in", b"CAPABILITY " + self.machine.capabilities()))
 
-    def refuse_login(self, name: str, cause: str) -> None:
+    async def refuse_login(self, name: str, cause: str) -> None:
+        """The same answer after the same wait, whatever was wrong."""
         _log.info("login refused", client=self.peer.peer.host, account=name[:320], cause=cause)
+        await self.services.clock.sleep(min(LOGIN_FAILURE_DELAY * 2**self._failures, MAX_LOGIN_FAILURE_DELAY))
         self._failures += 1
         if self._failures >= MAX_LOGIN_FAILURES:
             self.machine.bye("too many wrong logins")

@@ -13,7 +13,6 @@ from postroad.accounts.credentials import Credentials
 from postroad.mail.envelope import TlsInfo
 from postroad.mailbox.service import MailboxService
 from postroad.observe import log
-from postroad.observe.metrics import COUNTERS
 from postroad.ports.blobs import BlobStore
 from postroad.ports.clock import Clock
 from postroad.ports.net import Connection
@@ -146,7 +145,6 @@ class Pop3Session:
             self._machine.error(TROUBLE)
             return
         self._drop, self._exchange = drop, None
-        COUNTERS.logins += 1
         count, size = drop.totals()
         self._machine.authenticated(f"{count} messages ({size} octets)")
 
@@ -154,7 +152,6 @@ class Pop3Session:
         """The same answer after the same wait, whatever was wrong."""
         delay = min(LOGIN_FAILURE_DELAY * 2**self._failures, MAX_LOGIN_FAILURE_DELAY)
         self._failures += 1
-        COUNTERS.logins_refused += 1
         _log.info("login refused", client=self._peer.peer.host, account=name[:320], cause=cause)
         await self._services.clock.sleep(delay)
         self._machine.refuse_login()

@@ -49,13 +49,23 @@ class OnePassword:
         return account
 
 
+class Eager(SystemClock):
+    """A clock whose sleeps are over at once, and known."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
 class Post:
     """A store with accounts, and everything that reads and changes mailboxes."""
 
     def __init__(self, store: Database) -> None:
         self.store = store
         self.ids = NodeIds(1)
-        self.clock = SystemClock()
+        self.clock = Eager()
         self.signals = LocalSignals()
         self.workers = ThreadWorkers(2)
         self.mailboxes = MailboxService(store, self.signals, self.ids)
@@ -71,6 +81,7 @@ class Post:
             self.appender,
             self.credentials,  # type: ignore[arg-type]
             self.poll,
+            self.clock,
         )
 
     async def account(self, address: str = ADDRESS, *, quota: int = 0) -> AccountId:

@@ -20,13 +20,23 @@ def mailbox(name, *, subscribed=True, use=""):
     ],
 )  # fmt: skip
 def test_matches(pattern, name, fits):
-    assert names.matches(pattern, name) is fits
+    assert names.Pattern(pattern).matches(name) is fits
 
 
 def test_no_pattern_is_slow():
     start = time.process_time()
-    assert not names.matches("*a" * 200 + "b", "a" * 250)
+    assert not names.Pattern("*a" * 200 + "b").matches("a" * 250)
+    assert not names.Pattern("%a" * 30_000).matches("a" * 250)
+    assert names.Pattern("%*" * 30_000).matches("a/b")
+    fits = names.Pattern("*%a" * 100).matches
+    assert all(fits("a" * 250) for _ in range(1000))
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("characters", [249, 250, 251, 600, 5000])
+def test_patterns_about_as_long_as_names(characters):
+    assert names.Pattern("a" * characters).matches("a" * 250) is (characters == 250)
+    assert names.Pattern("a%" * characters).matches("a" * 250) is (characters <= 250)
 
 
 def test_canonical():

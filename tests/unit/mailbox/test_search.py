@@ -1,11 +1,14 @@
 """SEARCH over a real mailbox: each key by the cheapest means that settle it."""
 
+import tracemalloc
+
 import pytest
 
 from postroad.mailbox import search as search_module
 from postroad.mailbox.search import Search
 from postroad.mailbox.service import FlagChange
-from postroad.mailbox.view import NoSuchMessage
+from postroad.mailbox.view import NoSuchMessage, View
+from postroad.ports.ids import MailboxId, ModSeq, Uid
 from postroad.proto.imap.search import parse_search
 from postroad.proto.imap.tokens import Cursor
 
@@ -84,6 +87,25 @@ async def test_what_flags_settle_is_not_read(look, monkeypatch):
 async def test_small_batches(look, monkeypatch):
     monkeypatch.setattr(search_module, "BATCH", 1)
     assert (await look("TEXT apples"))[0] == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["SEEN", "OR SEEN 4", "SEEN UNDELETED KEYWORD done 1:3", "SUBJECT first"])
+async def test_others_have_their_turn(look, text, monkeypatch):
+    """A search of a large mailbox by many keys would else hold the loop for seconds."""
+    whole, _ = await look(text)
+    monkeypatch.setattr(search_module, "TESTS", 1)
+    assert await look(text) == (whole, False)
+
+
+def test_sets_cost_nothing_but_their_ranges():
+    """A command holds hundreds of them; with a set of places for each this would take 4 GB."""
+    view = View(MailboxId(1), ModSeq(1))
+    view.load([(Uid(number), 0, ()) for number in range(1, 100_001)])
+    keys = parse_search(Cursor(b" ".join([b"1:*,5:7"] * 400)))
+    tracemalloc.start()
+    Search(view, None, keys)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
 
 
 async def test_no_such_number(look):

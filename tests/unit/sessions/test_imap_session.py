@@ -374,6 +374,7 @@ async def test_wrong_logins_end_the_connection(rig):
         assert (await client.command("LOGIN alice@example.test x"))[-1].startswith("NO [AUTHENTICATIONFAILED]")
     lines = await client.command(b"LOGIN alice@example.test {2+}\r\n\xff\xff")
     assert lines[0] == "* BYE too many wrong logins"
+    assert rig.post.clock.slept == [2.0, 4.0, 8.0, 16.0, 16.0]  # guessing is slow
 
 
 async def test_starttls(rig):

@@ -10,6 +10,7 @@ from typing import Final
 from postroad.proto.imap.tokens import Cursor, SyntaxFault
 
 MAX_ITEMS = 100
+MAX_FIELD_LISTS = 8  # each may hold a whole header block in memory
 MAX_FIELDS = 200  # names in one HEADER.FIELDS list
 MAX_DEPTH = 50  # numbers in one part specifier
 
@@ -88,7 +89,7 @@ def parse_items(cursor: Cursor) -> FetchItems:
         bits, sections = _item(cursor)
         simple |= bits
         found += sections
-        if len(found) > MAX_ITEMS:
+        if len(found) > MAX_ITEMS or sum(bool(section.fields) for section in found) > MAX_FIELD_LISTS:
             raise SyntaxFault("too many items")
     cursor.expect(b")")
     return FetchItems(simple, tuple(found))

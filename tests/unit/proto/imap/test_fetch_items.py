@@ -66,3 +66,13 @@ def test_fields_are_compared_in_lower_case():
 def test_refused(text):
     with pytest.raises(SyntaxFault):
         parse(text)
+
+
+@pytest.mark.parametrize(("lists", "good"), [(8, True), (9, False)])
+def test_header_blocks_held_at_once_are_few(lists, good):
+    text = b"(" + b" ".join(b"BODY.PEEK[%d.HEADER.FIELDS (To)]" % n for n in range(1, lists + 1)) + b" FLAGS)"
+    if good:
+        assert len(parse_items(Cursor(text)).sections) == lists
+        return
+    with pytest.raises(SyntaxFault, match="too many items"):
+        parse_items(Cursor(text))
