@@ -15,38 +15,29 @@ ANSWER_SECONDS = 60.0
 SWEEP_SECONDS = 5.0
 
 
-class _Waiting:
-    __slots__ = ("acceptance", "deadline", "future")
-
-    def __init__(self, acceptance: Acceptance, deadline: float, future: asyncio.Future[Accepted]) -> None:
-        self.acceptance = acceptance
-        self.deadline = deadline
-        self.future = future
-
-
 class Patience:
     """One watch for all commits under way: a timer each would cost more than it is worth."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[asyncio.Future[Accepted], tuple[Acceptance, float]] = {}  # commits and their deadlines
         self._task: asyncio.Task[None] | None = None
 
     async def wait(self, acceptance: Acceptance, commit: Awaitable[Accepted]) -> Accepted | None:
         """What the commit came to; None when it took too long and was given up."""
-        future = asyncio.ensure_future(commit)
-        entry = _Waiting(acceptance, self._clock.monotonic() + ANSWER_SECONDS, future)
-        self._waiting[id(entry)] = entry
+        future = asyncio.ensure_future(commit)  # the store's future stays itself: no task
+        deadline = self._clock.monotonic() + ANSWER_SECONDS
+        self._waiting[future] = acceptance, deadline
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
         try:
             return await future
         except asyncio.CancelledError:
-            if entry.deadline > self._clock.monotonic():
+            if deadline > self._clock.monotonic():
                 raise  # not ours: the one who waits was cancelled
             return None
         finally:
-            del self._waiting[id(entry)]
+            del self._waiting[future]
 
     async def _watch(self) -> None:
         while self._waiting:
@@ -55,10 +46,10 @@ class Patience:
         self._task = None
 
     def _give_up(self, now: float) -> None:
-        for entry in list(self._waiting.values()):
-            if entry.deadline <= now:
-                entry.acceptance.abandoned = True
-                entry.future.cancel()
+        for future, (acceptance, deadline) in list(self._waiting.items()):
+            if deadline <= now:
+                acceptance.abandoned = True
+                future.cancel()
 
     def close(self) -> None:
         if self._task is not None:

@@ -1,8 +1,8 @@
 """The one driver, for every machine, client and server: it couples a transport, a machine and a session.
 
-It runs the machine inside `buffer_updated`; a task starts only where an answer must wait. Turns are bounded, reads are
-small until the session raises them, one write serves a group of replies, one timer serves a connection. TLS is a
-filter (`tls.py`) between transport and machine.
+It runs the machine inside `buffer_updated`; an answer that must wait is carried on without a task (`answer.py`).
+Turns are bounded, reads are small until the session raises them, one write serves a group of replies, one timer serves
+a connection. TLS is a filter (`tls.py`) between transport and machine.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from postroad.adapters.net.answer import Answer
 from postroad.adapters.net.gone import GONE
 from postroad.adapters.net.hub import SMALL_READ, Hub
 from postroad.adapters.net.patience import Patience
@@ -46,9 +47,10 @@ class Driver(asyncio.BufferedProtocol):
     """One connection. Implements ports.net.Connection towards the session."""
 
     __slots__ = (
-        "_blocked", "_closing", "_connected", "_drain", "_error", "_filter", "_handshaking", "_held", "_hub",
-        "_implicit", "_interruption", "_leave", "_local", "_lost", "_machine", "_make_filter", "_opened", "_patience",
-        "_paused", "_peer", "_running", "_session", "_task", "_tls", "_transport", "_turn", "_window", "half_closed",
+        "_answer", "_blocked", "_closing", "_connected", "_drain", "_error", "_filter", "_handshaking", "_held",
+        "_hub", "_implicit", "_interruption", "_leave", "_local", "_lost", "_machine", "_make_filter", "_opened",
+        "_patience", "_paused", "_peer", "_running", "_session", "_tls", "_transport", "_turn", "_window",
+        "half_closed",
     )  # fmt: skip
 
     def __init__(
@@ -79,7 +81,7 @@ class Driver(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._peer = self._local = NOWHERE
         self._window = hub.window(SMALL_READ)
-        self._task: asyncio.Future[None] | None = None  # the answer that is waited for
+        self._answer: Answer | None = None  # that is waited for
         self._drain: asyncio.Future[None] | None = None
         self._turn = False  # the next bounded turn is scheduled
         self._running = False  # inside advance
@@ -114,7 +116,7 @@ class Driver(asyncio.BufferedProtocol):
         self._window = self._hub.window(size)
 
     def wake(self) -> None:
-        if self._task is not None and not self._blocked:
+        if self._answer is not None and not self._blocked:
             self.flush()
         elif not self._running:
             self.advance()
@@ -167,7 +169,7 @@ class Driver(asyncio.BufferedProtocol):
             return
         if not self._connected or self._handshaking:
             self.abort()
-        elif self._task is not None or self._paused:
+        elif self._answer is not None or self._paused:
             self._interruption = reason
         else:
             self._end(reason)
@@ -238,8 +240,8 @@ class Driver(asyncio.BufferedProtocol):
         self._lost = True
         self._patience.end()
         self._release_drain()
-        if self._task is not None:
-            self._hub.keep(self._task)
+        if self._answer is not None:
+            self._hub.keep(self._answer)
         error = self._error or (None if self._closing else exc)  # after our own close a reset is no news
         session, self._session, self._machine, self._filter = self._session, GONE, GONE, None
         if self._opened is not None and not self._opened.done():
@@ -255,11 +257,11 @@ class Driver(asyncio.BufferedProtocol):
     @property
     def _busy(self) -> bool:
         """The machine may not run, or would say PAUSED."""
-        return self._task is not None or self._turn or self._blocked or self._paused
+        return self._answer is not None or self._turn or self._blocked or self._paused
 
     def advance(self) -> None:
         """Run until the machine wants bytes or an answer must wait; at most one turn."""
-        if self._task is not None or self._turn or self._blocked or self._handshaking or not self._connected:
+        if self._answer is not None or self._turn or self._blocked or self._handshaking or not self._connected:
             return
         if self._running or self._lost or self._closing:
             return
@@ -285,8 +287,7 @@ class Driver(asyncio.BufferedProtocol):
             except Exception as error:  # told to the session, which says 451 and goes on
                 self._fail(error)
                 waiting = None
-            if waiting is not None:
-                self._wait(waiting)
+            if waiting is not None and self._wait(waiting):
                 return
             if self._closing or self._handshaking:
                 return
@@ -316,28 +317,36 @@ class Driver(asyncio.BufferedProtocol):
                 self._held = False
                 self._transport.resume_reading()
 
-    def _wait(self, waiting: Awaitable[None]) -> None:
-        """Leave the machine alone until the answer is there."""
+    def _wait(self, waiting: Awaitable[None]) -> bool:
+        """Leave the machine alone until the answer is there; False when it already is."""
         self.flush()
+        self._answer = answer = Answer(waiting, self._answered)
+        answer.run()
+        if answer.done:
+            return False
         if not self._closing and not self._blocked:
             self._patience.disarm()
-        self._task = asyncio.ensure_future(waiting)
-        self._task.add_done_callback(self._answered)
+        return True
 
-    def _answered(self, task: asyncio.Future[None]) -> None:
-        self._task = None
-        if task.cancelled():
-            self.abort()
-            return
-        error = task.exception()
-        if isinstance(error, Exception):
-            self._fail(error)
+    def _answered(self, answer: Answer) -> None:
+        self._answer = None
         if self._lost:
+            self._hub.forget(answer)
+        if answer.error is not None:
+            self._broken_off(answer.error)
+        if self._lost or self._running:  # running: the answer was there at once, and the turn goes on
             return
         if self._interruption is None:
             self.advance()
         else:
             self._end(self._interruption)
+
+    def _broken_off(self, error: BaseException) -> None:
+        """The answer ended without an answer: cancelled at the end of a grace, or by a bug."""
+        if isinstance(error, Exception):
+            self._fail(error)
+        else:
+            self.abort()
 
     def _fail(self, error: Exception) -> None:
         """A bug of ours: logged, then the session turns it into a temporary refusal."""
@@ -425,9 +434,7 @@ class Driver(asyncio.BufferedProtocol):
         except Exception as error:  # see _broken
             self._broken(error)
             return
-        if waiting is not None:
-            self._wait(waiting)
-        else:
+        if waiting is None or not self._wait(waiting):
             self.advance()
 
     def _begin_handshake(self, client: ClientTls | None) -> None:

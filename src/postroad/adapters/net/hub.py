@@ -14,6 +14,7 @@ from postroad.observe import log
 from postroad.proto.wire import Interruption
 
 if TYPE_CHECKING:
+    from postroad.adapters.net.answer import Answer
     from postroad.adapters.net.driver import Driver
 
 SMALL_READ = 16 * 1024  # before authentication: one 256 KiB read can hold 43,690 NOOPs
@@ -54,7 +55,7 @@ class Hub:
         self.loop = loop or asyncio.get_running_loop()
         self.timers: Timers = timers or self.loop
         self.live: set[Driver] = set()
-        self.unfinished: set[asyncio.Future[None]] = set()  # answers whose peer has gone; a commit must not be torn
+        self.unfinished: set[Answer] = set()  # answers whose peer has gone; a commit must not be torn
         self.write_timeout = write_timeout
         self._bug = report
         self._cutting = False  # the grace is over
@@ -75,14 +76,13 @@ class Hub:
         self.live.discard(driver)
         self._settle()
 
-    def keep(self, answer: asyncio.Future[None]) -> None:
-        """Hold an answer that is still being worked on, though its peer has gone, until it is done."""
+    def keep(self, answer: Answer) -> None:
+        """Hold an answer that is still being worked on, though its peer has gone, until its driver forgets it."""
         self.unfinished.add(answer)
-        answer.add_done_callback(self._finished)
         if self._cutting:
             answer.cancel()
 
-    def _finished(self, answer: asyncio.Future[None]) -> None:
+    def forget(self, answer: Answer) -> None:
         self.unfinished.discard(answer)
         self._settle()
 
@@ -112,5 +112,5 @@ class Hub:
         self._cutting = True
         for driver in list(self.live):
             driver.abort()
-        for answer in self.unfinished:
+        for answer in list(self.unfinished):
             answer.cancel()
