@@ -5,8 +5,9 @@ A `Status` is a value: what we answer to a client, and what a remote server answ
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct, structs
 
 
 class EnhancedCode(NamedTuple):
@@ -30,8 +31,7 @@ class EnhancedCode(NamedTuple):
         return cls(int(parts[0]), int(parts[1]), int(parts[2]))
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True, gc=False):
     """What happened to a command, a message or one recipient.
 
     `text` is safe for a stranger; `cause` is for the operator; `remote` names the server that spoke (empty: we did);
@@ -60,7 +60,7 @@ class Status:
 
     def because(self, cause: str) -> Status:
         """The same outcome with the operator's reason beside it."""
-        return replace(self, cause=cause)
+        return structs.replace(self, cause=cause)
 
     def __str__(self) -> str:
         code = f" {self.enhanced}" if self.enhanced else ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from postroad.intake.pipeline import Intake
@@ -53,9 +52,6 @@ MAX_AUTH_FAILURE_DELAY = 16.0
 SMALL_READ, LARGE_READ = 16 * 1024, 64 * 1024  # octets a read, for commands and for bodies announced as large
 
 _TOO_MANY_UNKNOWN = replies.reply(421, "4.7.0", "Too many unknown recipients")
-
-# Accepted recipients are all told the same; to make that reply anew costs more than all else at RCPT.
-_usual_reply = lru_cache(maxsize=32)(from_status)
 
 Waiting = Awaitable[None] | None
 _log = log.get("smtp")
@@ -222,7 +218,7 @@ class SmtpSession:
 
     def _answer_recipient(self, path: ForwardPath, verdict: Status) -> None:
         if verdict.is_success:
-            self._machine.answer(_usual_reply(verdict))
+            self._machine.answer(replies.RECIPIENT_OK)
             return
         if verdict.enhanced == (5, 1, 1):
             self._unknown += 1

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from postroad.mail.address import (
     MAX_DOMAIN,
     AddressError,
@@ -60,8 +62,7 @@ class MailParameters(NamedTuple):
 NO_PARAMETERS = MailParameters()
 
 
-@dataclass(slots=True)
-class Hello:
+class Hello(Struct, frozen=True, gc=False):
     """HELO, EHLO or LHLO."""
 
     verb: str
@@ -71,8 +72,7 @@ class Hello:
         return f"{self.verb} {self.name}\r\n".encode("ascii")
 
 
-@dataclass(slots=True)
-class Mail:
+class Mail(Struct, frozen=True, gc=False):
     reverse_path: ReversePath
     parameters: MailParameters = NO_PARAMETERS
 
@@ -85,16 +85,14 @@ class Mail:
         return f"MAIL FROM:<{self.reverse_path}>{written}\r\n".encode("ascii")
 
 
-@dataclass(slots=True)
-class Rcpt:
+class Rcpt(Struct, frozen=True, gc=False):
     forward_path: ForwardPath
 
     def line(self) -> bytes:
         return f"RCPT TO:<{self.forward_path}>\r\n".encode("ascii")
 
 
-@dataclass(slots=True)
-class Auth:
+class Auth(Struct, frozen=True, gc=False):
     mechanism: str
     initial: bytes | None = None  # decoded; b"" was written as `=`
 
@@ -104,8 +102,7 @@ class Auth:
         return b"AUTH %s %s\r\n" % (self.mechanism.encode("ascii"), encode_base64(self.initial) or b"=")
 
 
-@dataclass(slots=True)
-class Plain:
+class Plain(Struct, frozen=True, gc=False):
     """A command that has no argument, or one that nobody reads: DATA, RSET, QUIT, STARTTLS, NOOP, HELP, VRFY."""
 
     verb: str

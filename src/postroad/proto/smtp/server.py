@@ -15,18 +15,16 @@ from postroad.proto.smtp.body import BodyFault, BodyReader
 from postroad.proto.smtp.conversation import Answered, Conversation
 from postroad.proto.smtp.grammar import (
     MAX_AUTH_LINE,
-    MAX_COMMAND_LINE,
     VERBS,
     Auth,
-    CommandFault,
     Hello,
     Mail,
     Plain,
     Rcpt,
-    Verb,
     decode_base64,
     encode_base64,
 )
+from postroad.proto.smtp.lines import Unreadable, read_line
 from postroad.proto.smtp.order import Progress, against_auth, against_data, against_mail, against_starttls
 from postroad.proto.smtp.profile import HELLO_VERBS, Dialect, ServerProfile, banner, greeting, help_reply
 from postroad.proto.smtp.reply import Reply
@@ -55,10 +53,8 @@ BODY_REPLIES: Final = {
     BodyFault.BARE_CR: replies.BARE_ENDINGS,
     BodyFault.BARE_LF: replies.BARE_ENDINGS,
 }
-# A browser that was made to talk to a mail server must not get as far as its body, which an attacker chose.
-_HTTP: Final = frozenset(("GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE", "PRI"))
 _NOOP, _HELP, _VRFY = CommandAnswered("NOOP"), CommandAnswered("HELP"), CommandAnswered("VRFY")
-_RESET = TransactionReset()
+_DATA, _RESET, _TLS, _QUIT = DataRequested(), TransactionReset(), TlsRequested(), Quit()
 
 
 class SmtpServer(Conversation):
@@ -199,35 +195,18 @@ class SmtpServer(Conversation):
     def _command_line(self, line: bytes | LineFault) -> Event:
         if not isinstance(line, bytes):
             return self._refuse(replies.LINE_TOO_LONG)
-        if line[-2:] != b"\r\n":
-            return self._refuse(replies.BARE_LINE_END)
         try:
-            text = line[:-2].decode("ascii").rstrip(" ")  # RFC 5321 §4.1.1: trailing white space is tolerated
-        except UnicodeDecodeError:
-            return self._refuse(_non_ascii(line))
-        if not text.isprintable():
-            return self._refuse(replies.BAD_CHARACTERS)
-        word, _, argument = text.partition(" ")
-        row = _ROWS.get(word) or _ROWS.get(word.upper())
-        if row is None:
-            return self._unknown(word, text, len(line))
-        verb, handle = row
-        if len(line) > verb.max_line:
-            return self._refuse(replies.LINE_TOO_LONG, verb.name)
-        if verb.read is None:
-            return self._refuse(replies.NOT_IMPLEMENTED, verb.name, text)
-        try:
-            return handle(self, verb.read(verb.name, argument.lstrip(" ")))
-        except CommandFault as fault:
-            return self._refuse(fault.reply, verb.name, text)
+            verb, command = read_line(line)
+        except Unreadable as unreadable:
+            return self._refuse_line(unreadable)
+        return _HANDLERS[verb](self, command)
 
-    def _unknown(self, word: str, text: str, length: int) -> Event:
-        if word.upper() in _HTTP:
-            self._say_and_end(replies.NOT_HTTP, EndReason.NOT_SMTP)
-            return CommandRefused(Stage.CONNECT, replies.NOT_HTTP, word)
-        if length > MAX_COMMAND_LINE:
-            return self._refuse(replies.LINE_TOO_LONG)
-        return self._refuse(replies.UNKNOWN_COMMAND, line=text)
+    def _refuse_line(self, unreadable: Unreadable) -> Event:
+        reply = unreadable.reply
+        if reply is replies.NOT_HTTP:
+            self._say_and_end(reply, EndReason.NOT_SMTP)
+            return CommandRefused(Stage.CONNECT, reply, unreadable.text)
+        return self._refuse(reply, unreadable.verb, unreadable.text)
 
     def _exchange_line(self, line: bytes | LineFault) -> Event:
         """A client's response in an AUTH exchange (RFC 4954 §4)."""
@@ -299,7 +278,7 @@ class SmtpServer(Conversation):
         if refusal is not None:
             return self._refuse(refusal, "DATA", "DATA")
         self._answered = SmtpServer._data_refused
-        return DataRequested()
+        return _DATA
 
     def _rset_command(self, _command: Plain) -> Event:
         self._progress.end_transaction()
@@ -321,14 +300,14 @@ class SmtpServer(Conversation):
     def _quit_command(self, _command: Plain) -> Event:
         self._out.append(replies.CLOSING.wire)
         self._stop()
-        return Quit()
+        return _QUIT
 
     def _starttls_command(self, _command: Plain) -> Event:
         refusal = against_starttls(self._progress, self.profile)
         if refusal is not None:
             return self._refuse(refusal, line="STARTTLS")
         self._answered = SmtpServer._tls_refused
-        return TlsRequested()
+        return _TLS
 
     def _auth_command(self, command: Auth) -> Event:
         refusal = against_auth(self._progress, self.profile, command)
@@ -372,21 +351,4 @@ _HANDLERS: Final[dict[str, Callable[[SmtpServer, Any], Event]]] = {
     "STARTTLS": SmtpServer._starttls_command,
     "AUTH": SmtpServer._auth_command,
 }
-
-
-def _not_handled(_machine: SmtpServer, command: Plain) -> Event:
-    raise ProtocolMisuse(f"{command.verb} is in the grammar and has no handler")
-
-
-_ROWS: Final[dict[str, tuple[Verb, Callable[[SmtpServer, Any], Event]]]] = {
-    name: (verb, _HANDLERS.get(name, _not_handled)) for name, verb in VERBS.items()
-}
-
-
-def _non_ascii(line: bytes) -> Reply:
-    """An address in UTF-8 is told what it lacks; anything else is noise (RFC 6531 §3.5)."""
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return replies.BAD_CHARACTERS
-    return replies.NEEDS_SMTPUTF8 if line[:4].upper() in (b"MAIL", b"RCPT") else replies.BAD_CHARACTERS
+assert _HANDLERS.keys() == {verb.name for verb in VERBS.values() if verb.read is not None}
