@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 MAX_NODE = (1 << 9) - 1
-_SEQUENCES = 1 << 12
+_LAST_SEQUENCE = (1 << 12) - 1
 _NODE_SHIFT = 12
 _TIME_SHIFT = 21
 _EPOCH_MS = int(EPOCH.timestamp() * 1000)
@@ -24,15 +24,26 @@ class NodeIds:
         if not 0 <= node <= MAX_NODE:
             raise ValueError(f"a node number is 0 to {MAX_NODE}")
         self._node_bits = node << _NODE_SHIFT
-        self._milliseconds = milliseconds or (lambda: time.time_ns() // 1_000_000)
-        self._last = 0  # (milliseconds << 12 | sequence) of the newest id
+        self._milliseconds = milliseconds or _milliseconds
+        self._last = 0  # the newest id
         self._lock = threading.Lock()
 
     def new(self) -> int:
-        now = (self._milliseconds() - _EPOCH_MS) * _SEQUENCES
+        first = (self._milliseconds() - _EPOCH_MS) << _TIME_SHIFT | self._node_bits  # of this millisecond
         with self._lock:
-            last = self._last = now if now > self._last else self._last + 1
-        return last >> _NODE_SHIFT << _TIME_SHIFT | self._node_bits | last & (_SEQUENCES - 1)
+            last = self._last
+            if first > last:
+                last = first
+            elif last & _LAST_SEQUENCE != _LAST_SEQUENCE:
+                last += 1
+            else:
+                last = ((last >> _TIME_SHIFT) + 1) << _TIME_SHIFT | self._node_bits
+            self._last = last
+        return last
+
+
+def _milliseconds() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def first_id_at(moment: datetime) -> int:

@@ -98,5 +98,6 @@ class Recorder:
         return self.event(EventKind.ADMIN, at, None, None, {"action": action, "by": by, "what": list(what)})
 
     def _of(self, kind: EventKind, delivery: Delivery, at: datetime, **detail: Any) -> Event:
-        kept = {key: value for key, value in detail.items() if value != ""}
-        return Event(EventId(self._ids.new()), at, kind, delivery.message, delivery.id, kept)
+        if "" in detail.values():
+            detail = {key: value for key, value in detail.items() if value != ""}
+        return Event(EventId(self._ids.new()), at, kind, delivery.message, delivery.id, detail)

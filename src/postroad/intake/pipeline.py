@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from postroad.accounts.credentials import Credentials
 from postroad.events.recorder import Recorder
@@ -204,7 +205,7 @@ class Intake:
         if transaction.gone:
             self._repeats.remember(transaction, digest, message)
         else:
-            transaction.missed_answer = lambda: self._repeats.remember(transaction, digest, message)
+            transaction.missed_answer = partial(self._repeats.remember, digest=digest, message=message)
 
     def refuse(self, refusal: Refusal) -> None:
         """Keep a refused command, recipient or message: `refusals.refusal` makes the row."""

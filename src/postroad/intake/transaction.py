@@ -70,7 +70,7 @@ class MailTransaction:
         self.received: datetime | None = None
         self.acceptance: Acceptance | None = None
         self.gone = False
-        self.missed_answer: Callable[[], None] | None = None
+        self.missed_answer: Callable[[MailTransaction], None] | None = None  # told who missed it: no cycle
 
     @property
     def is_submission(self) -> bool:
@@ -106,5 +106,5 @@ class MailTransaction:
         if self.acceptance is not None:
             self.acceptance.abandoned = True
         if self.missed_answer is not None:
-            self.missed_answer()
+            self.missed_answer(self)
             self.missed_answer = None

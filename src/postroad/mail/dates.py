@@ -20,7 +20,26 @@ _DATE = re.compile(
 
 def parse_date(value: bytes) -> datetime | None:
     """The time in UTC; None when `value` is not a date."""
-    value = value[:200].strip()
+    return _usual_date(value) or _any_date(value[:200].strip())
+
+
+def _usual_date(value: bytes) -> datetime | None:
+    """As RFC 5322 §3.3 has it, `Mon, 24 Nov 2025 09:05:07 +0100`, by no more than slices; None: look closer."""
+    words = value[:40].split(maxsplit=6)
+    if len(words) < 6 or len(words[3]) != 4 or len(words[4]) != 8 or len(words[5]) != 5:
+        return None
+    number = _MONTHS.get(words[2].lower())
+    if number is None or not words[1].isdigit():
+        return None
+    written = b"%b-%02d-%02dT%b%b" % (words[3], number, int(words[1]), words[4], words[5])
+    try:
+        sent = datetime.fromisoformat(written.decode())
+        return sent if sent.tzinfo is UTC else sent.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _any_date(value: bytes) -> datetime | None:
     match = _DATE.match(value) or (_DATE.match(strip_comments(value).strip()) if b"(" in value else None)
     if not match:
         return None

@@ -16,8 +16,6 @@ MAX_VALUE = 64 * 1024  # octets of one field that are looked at; the rest stays 
 MAX_TEXT = 4096  # octets of a value that are decoded
 
 _WSP = b" \t"
-_MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=")  # RFC 2047 §2
 _BETWEEN_WORDS = re.compile(r"(\?=)[ \t]+(?==\?[^?\s]{1,60}\?[bBqQ]\?)")  # RFC 2047 §6.2: white space there is dropped
 _FIRST_LINE = re.compile(rb"[!-9;-~\x80-\xff]{1,998}[ \t]{0,99}:|\r\n|$|>?From ")
@@ -97,6 +95,8 @@ class Header:
 
     def all(self, name: bytes) -> list[bytes]:
         """Every value of `name`, from the top."""
+        if name not in self._lower:  # most that we ask for are not there
+            return []
         return [self._value(start, end) for _, start, end in self.spans(name)]
 
     def _value(self, start: int, end: int) -> bytes:
@@ -131,6 +131,8 @@ def unfold(value: bytes) -> bytes:
 
 def decode(value: bytes) -> str:
     """A value as text: unfolded, encoded words read (RFC 2047), raw UTF-8 taken (RFC 6532), controls made spaces."""
+    if value.isascii() and b"=?" not in value and (text := value[:MAX_TEXT].decode("ascii")).isprintable():
+        return text.strip()  # nearly all
     if len(value) > MAX_TEXT:
         value = value[:MAX_TEXT]
     text = _charset_decode(unfold(value), "utf-8")
@@ -203,7 +205,5 @@ def date_time(when: datetime) -> str:
     """RFC 5322 §3.3, in UTC: `Mon, 24 Nov 2025 09:05:07 +0000`."""
     if when.tzinfo is not UTC:
         when = when.astimezone(UTC)
-    return (
-        f"{_DAYS[when.weekday()]}, {when.day} {_MONTHS[when.month]} {when.year:04}"
-        f" {when.hour:02}:{when.minute:02}:{when.second:02} +0000"
-    )
+    text = when.ctime()  # "Mon Nov 24 09:05:07 2025", in every locale
+    return f"{text[:3]}, {when.day} {text[4:7]} {text[20:]} {text[11:19]} +0000"

@@ -8,18 +8,18 @@ other 8-bit text cannot be named and goes as it is, in a literal, which may hold
 from __future__ import annotations
 
 from binascii import b2a_base64
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from urllib.parse import quote_from_bytes
 
 import idna
+from msgspec import Struct
 
 from postroad.mail.addresses import Mailbox, parse_addresses
 from postroad.mail.dates import parse_date
 from postroad.mail.header import decode
 from postroad.mail.mime import Kind, Part, index, pack_sections
-from postroad.mail.parameters import Parameters, parse_disposition, strip_comments
+from postroad.mail.parameters import ContentType, Parameters, parse_disposition, strip_comments
 
 RENDERER = 1  # grows when a text would come out differently; stored ones of older versions are rendered anew when read
 
@@ -30,8 +30,7 @@ _NEVER = b"\r\n\x00"  # not in a quoted string; in our texts nowhere
 _CACHED = 256  # longer values are not remembered
 
 
-@dataclass(frozen=True, slots=True)
-class Rendering:
+class Rendering(Struct, frozen=True, gc=False):
     """What delivery stores beside a message (`ports.store.Content`) and about it (`ports.store.Message`)."""
 
     envelope: bytes
@@ -172,17 +171,14 @@ def _structure(content: bytes, part: Part) -> tuple[bytes, bytes]:
     """BODYSTRUCTURE and BODY of one part."""
     get = part.fields.get
     kind = part.content_type
-    parameters = _parameters(kind.parameters)
     extension = _extension(part)
     if part.kind is Kind.MULTIPART:
         children = [_structure(content, child) for child in part.children]
-        subtype = quote(kind.subtype)
+        subtype, parameters = quote(kind.subtype), _parameters(kind.parameters)
         full = b"(%b %b %b %b)" % (b"".join([child[0] for child in children]), subtype, parameters, extension)
         return full, b"(%b %b)" % (b"".join([child[1] for child in children]), subtype)
-    start = b"%b %b %b %b %b %b %d" % (
-        quote(kind.type),
-        quote(kind.subtype),
-        parameters,
+    start = b"%b %b %b %b %d" % (
+        _cached_kind(kind) if len(get(b"content-type", b"")) <= _CACHED else _kind(kind),
         nstring(get(b"content-id")),
         text_nstring(get(b"content-description")),
         _encoding(get(b"content-transfer-encoding")),
@@ -197,6 +193,13 @@ def _structure(content: bytes, part: Part) -> tuple[bytes, bytes]:
     if kind.type == b"TEXT":
         start = b"%b %d" % (start, _lines(content, part))
     return b"(%b %b %b)" % (start, md5, extension), b"(%b)" % start
+
+
+def _kind(kind: ContentType) -> bytes:
+    return b"%b %b %b" % (quote(kind.type), quote(kind.subtype), _parameters(kind.parameters))
+
+
+_cached_kind = lru_cache(maxsize=256)(_kind)
 
 
 def _lines(content: bytes, part: Part) -> int:
