@@ -41,9 +41,13 @@ class Response(msgspec.Struct, omit_defaults=True):
 
 async def ask(data_dir: Path, command: str, arguments: Mapping[str, Any], content: bytes = b"") -> Any:
     """Send one request to the running server. Raises NoServer, Refused, StoreUnavailable."""
+    try:
+        line = msgspec.json.encode(Request(command, dict(arguments), len(content))) + b"\n"
+    except UnicodeEncodeError:
+        raise Refused("what was typed is not valid UTF-8") from None
     reader, writer = await _connect(data_dir / SOCKET)
     try:
-        writer.write(msgspec.json.encode(Request(command, dict(arguments), len(content))) + b"\n")
+        writer.write(line)
         writer.write(content)
         await writer.drain()
         line = await reader.readline()

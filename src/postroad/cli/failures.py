@@ -40,6 +40,8 @@ def explain(error: Exception) -> int:
             _say(str(error), "is the server running? start it with `postroad serve`")
         case OSError():
             _say(str(error))
+        case UnicodeEncodeError():
+            _say("what was typed is not valid UTF-8")
         case _:
             traceback.print_exception(error)
             _say("this is a bug in postroad", "please report it with the lines above")

@@ -147,7 +147,7 @@ async def _start(config: Path, address: str) -> None:
 
 
 async def test_submit_local_works_before_any_domain_is_there(tmp_path: Path) -> None:
-    async with running_node(tmp_path, ()) as node:
+    async with running_node(tmp_path, ("metrics",)) as node:
         answer = await node.intake.submit_local("", ["x@nowhere.test"], b"Subject: x\r\n\r\n")
         assert isinstance(answer, Status)
 

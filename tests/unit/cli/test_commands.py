@@ -239,6 +239,7 @@ class TestWrongUse:
         ("error", "told"),
         [
             (Refused("no such thing"), "Error: no such thing"),
+            (UnicodeEncodeError("utf-8", "\udc85", 0, 1, "no"), "not valid UTF-8"),
             (StoreUnavailable("disk"), "looks at disk and database"),
             (PermissionError(13, "Permission denied"), "run this as the user that runs the server"),
             (ConnectionRefusedError(111, "refused"), "is the server running?"),
@@ -270,13 +271,17 @@ class TestSendmail:
         assert code == 64
         assert told in output
 
+    def test_octets_that_are_no_text_are_65(self, shell: Shell) -> None:
+        code, told = self.run(shell, "-f", "a@example.test", "b\udc85@example.test")
+        assert (code, "not valid UTF-8" in told) == (65, True)
+
     def test_broken_configuration_is_78(self, tmp_path: Path) -> None:
         config = tmp_path / "postroad.toml"
         config.write_text("nonsense = 1\n")
         assert self.run(Shell(config), "x@example.test")[0] == 78
 
     async def test_message_goes_by_the_control_socket(self, tmp_path: Path) -> None:
-        async with running_node(tmp_path, ()) as node:
+        async with running_node(tmp_path, ("metrics",)) as node:
             shell = Shell(tmp_path / "postroad.toml")
             await node.services.administration.add_domain("example.test")
             await node.services.administration.add_account("alice@example.test", PASSWORD)

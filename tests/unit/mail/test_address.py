@@ -92,7 +92,11 @@ def test_forward_paths():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "@b.test", "a@", "@x.test:", "@x.test a@b.test", "@x.test,a@b.test", "<a@b.test>", "a b@c.test"]
+    "text",
+    [
+        *("", "a", "@b.test", "a@", "@x.test:", "@x.test a@b.test", "@x.test,a@b.test", "<a@b.test>", "a b@c.test"),
+        *("a\udc85@b.test", '"a\udc85"@b.test'),  # octets that were no UTF-8: no database and no wire takes them
+    ],
 )
 def test_what_is_no_forward_path(text):
     with pytest.raises(AddressError):
