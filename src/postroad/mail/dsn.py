@@ -5,6 +5,7 @@ Pure: time, message id and boundary come from the caller. Who gets a report, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,9 @@ from postroad.mail.status import EnhancedCode, Status
 
 MAX_DIAGNOSTIC = 2000  # octets of a remote's words that a report repeats
 _FOLD_AT = 76
+_REPLY_CODE = re.compile(r"[2-5][0-9]{2}", re.ASCII)
+# RFC 6533 §3 EmbeddedUnicodeChar, to U+10FFFF and without halves of surrogate pairs
+_EMBEDDED = re.compile(r"\\x\{(?!D[89A-F][0-9A-F]{2}\})((?:10|[1-9A-F])?[0-9A-F]{2,4})\}")
 
 
 class Action(StrEnum):
@@ -192,8 +196,8 @@ def _status_fields(report: DeliveryReport) -> Iterator[bytes]:
 def _recipient_fields(recipient: RecipientReport) -> Iterator[bytes]:
     status = recipient.status
     if recipient.original_recipient and recipient.original_recipient != recipient.final_recipient:
-        yield _field("Original-Recipient", f"rfc822; {recipient.original_recipient}")
-    yield _field("Final-Recipient", f"rfc822; {recipient.final_recipient}")
+        yield _field("Original-Recipient", _typed_address(recipient.original_recipient))
+    yield _field("Final-Recipient", _typed_address(recipient.final_recipient))
     yield _field("Action", recipient.action)
     yield _field("Status", str(_status_code(recipient)))
     if status.remote:
@@ -202,6 +206,13 @@ def _recipient_fields(recipient: RecipientReport) -> Iterator[bytes]:
     yield _field("Diagnostic-Code", ("smtp; " if status.diagnostic else "x-postroad; ") + words[:MAX_DIAGNOSTIC])
     if recipient.last_attempt is not None:
         yield _field("Last-Attempt-Date", format_datetime(recipient.last_attempt))
+
+
+def _typed_address(address: str) -> str:
+    """With its type; letters outside ASCII as RFC 6533 §3 has them where a report is ASCII: `utf-8; b\\x{FC}cher@a`."""
+    if address.isascii():
+        return f"rfc822; {address}"
+    return "utf-8; " + "".join(c if "!" <= c <= "~" and c not in "\\+=" else f"\\x{{{ord(c):02X}}}" for c in address)
 
 
 def _status_code(recipient: RecipientReport) -> EnhancedCode:
@@ -281,14 +292,22 @@ def _typed(value: str) -> str:
     return rest.strip() if semicolon else kind.strip()
 
 
+def _read_address(value: str) -> str:
+    """The address in either type (RFC 6533 §3)."""
+    address = _typed(value)
+    if not value.lower().startswith("utf-8"):
+        return address
+    return _EMBEDDED.sub(lambda found: chr(int(found[1], 16)), address)
+
+
 def _read_recipient(fields: dict[str, str]) -> RecipientReport:
     code = EnhancedCode.parse(fields.get("status", "").split(" ", 1)[0])
     action = fields.get("action", "").lower()
     diagnostic = _typed(fields.get("diagnostic-code", ""))
-    reply_code = int(diagnostic[:3]) if diagnostic[:3].isdigit() else (code.klass * 100 + 50 if code else 450)
+    reply_code = int(diagnostic[:3]) if _REPLY_CODE.match(diagnostic) else (code.klass * 100 + 50 if code else 450)
     return RecipientReport(
-        final_recipient=_typed(fields["final-recipient"]),
+        final_recipient=_read_address(fields["final-recipient"]),
         action=Action(action) if action in set(Action) else Action.FAILED,
         status=Status(reply_code, code, diagnostic, remote=_typed(fields.get("remote-mta", "")), diagnostic=diagnostic),
-        original_recipient=_typed(fields.get("original-recipient", "")),
+        original_recipient=_read_address(fields.get("original-recipient", "")),
     )

@@ -6,6 +6,7 @@ import email
 import email.policy
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,6 +118,19 @@ def test_reads_its_own():
     assert first.status.diagnostic == REFUSED.diagnostic
     assert (first.status.remote, first.status.reply_code) == ("mx.test", 550)
     assert str(second.status.enhanced) == "5.1.2"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("bücher@mx.test", r"utf-8; b\x{FC}cher@mx.test"), ("a+\N{GRINNING FACE}@b", r"utf-8; a\x{2B}\x{1F600}@b")],
+)
+def test_letters_outside_ascii(address, shown):
+    """RFC 6533 §3."""
+    content = written(report(RecipientReport(address, Action.FAILED, REFUSED)))
+    assert f"Final-Recipient: {shown}\r\n".encode() in content
+    again = read(content)
+    assert again is not None
+    assert again.recipients[0].final_recipient == address
 
 
 def test_what_is_no_report_is_none():
