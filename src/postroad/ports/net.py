@@ -101,8 +101,8 @@ class Session(Protocol):
         """`answer` raised or its awaitable did: put `451 4.3.0` (or `NO [SERVERBUG]`) into the machine and go on."""
 
     def disconnected(self, error: Exception | None) -> None:
-        """The connection is gone. Called once after `connected`, whatever happened (TlsFailed, TimeoutError); also after
-        our own close. A pending awaitable of `answer` is left to finish (a commit must not be torn), its result
+        """The connection is gone. Called once after `connected`, whatever happened (TlsFailed, TimeoutError); also
+        after our own close. A pending awaitable of `answer` is left to finish (a commit must not be torn), its result
         unused."""
 
 
