@@ -38,6 +38,13 @@ async def test_the_rows_are_for_our_eyes_alone(tmp_path, clock):
         assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("postroad.db*")} == {0o600}
 
 
+async def test_closing_ends_the_writer(tmp_path, clock):
+    """Also when nothing waits for it: its connection to the rows must not stay open behind our back."""
+    async with open_store(tmp_path, clock=clock) as store:
+        (writer,) = store._writers
+    assert not writer._thread.is_alive()
+
+
 async def test_every_commit_is_synced(tmp_path, clock, mail):
     vfs = FaultyVfs()
     async with open_store(tmp_path, faulty_engine(tmp_path, vfs.name), clock=clock) as store:

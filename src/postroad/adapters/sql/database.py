@@ -93,7 +93,7 @@ class Database:
 
     async def close(self) -> None:
         """What waits is still written; then everything is closed."""
-        if self._queue:
+        if self._queue is not None:  # it is false while it is empty
             self._queue.close()
             for writer in self._writers:
                 await self._in_thread(writer.join)
