@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntFlag
 
+from msgspec import Struct
+
 from postroad.mail.address import ReversePath
 
 
@@ -19,8 +21,7 @@ class BodyFlag(IntFlag):
     LONG_LINES = 8  # some line is longer than 998 octets (RFC 5322 §2.1.1)
 
 
-@dataclass(frozen=True, slots=True)
-class TlsInfo:
+class TlsInfo(Struct, frozen=True, gc=False):
     """What a TLS handshake agreed on."""
 
     version: str  # "TLSv1.3"
@@ -30,8 +31,7 @@ class TlsInfo:
     peer_subject: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True, gc=False):
     """How and from whom a message came."""
 
     service: str  # listener: mx, submission, submissions, lmtp; or local (sendmail, bounce, api)

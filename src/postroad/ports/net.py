@@ -10,12 +10,13 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from postroad.mail.envelope import TlsInfo
 from postroad.proto.wire import Machine
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True, gc=False):
     """An IP address and port, or a Unix socket path in `host` with port 0."""
 
     host: str

@@ -54,9 +54,15 @@ def transport(domain: str, record: DomainRecord | None, settings: RouteSettings)
         return read_smarthost(settings.smarthost)
     if domain.startswith("["):  # RFC 5321 §5.1: an address literal is its own host
         return _to_host(Domain(domain).literal_address or "", settings.mx_port)
-    return Transport(TransportKind.MX, f"mx:{domain}", domain, settings.mx_port)
+    return _to_domain(domain, settings.mx_port)
 
 
+@lru_cache(maxsize=1024)
+def _to_domain(domain: str, port: int) -> Transport:
+    return Transport(TransportKind.MX, f"mx:{domain}", domain, port)
+
+
+@lru_cache(maxsize=256)
 def _to_host(host: str, port: int) -> Transport:
     return Transport(TransportKind.HOST, host_dest(host, port), host, port)
 

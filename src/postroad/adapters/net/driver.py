@@ -48,7 +48,7 @@ class Driver(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_answer", "_blocked", "_closing", "_connected", "_drain", "_error", "_filter", "_handshaking", "_held",
-        "_hub", "_implicit", "_interruption", "_leave", "_local", "_lost", "_machine", "_make_filter", "_opened",
+        "_hub", "_implicit", "_interruption", "_leave", "_lost", "_machine", "_make_filter", "_opened",
         "_patience", "_paused", "_peer", "_running", "_session", "_tls", "_transport", "_turn", "_window",
         "half_closed",
     )  # fmt: skip
@@ -79,7 +79,7 @@ class Driver(asyncio.BufferedProtocol):
         self._filter: TlsFilter | None = None
         self._tls: TlsInfo | None = None
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._peer = self._local = NOWHERE
+        self._peer = NOWHERE
         self._window = hub.window(SMALL_READ)
         self._answer: Answer | None = None  # that is waited for
         self._drain: asyncio.Future[None] | None = None
@@ -101,7 +101,7 @@ class Driver(asyncio.BufferedProtocol):
 
     @property
     def local(self) -> Endpoint:
-        return self._local
+        return endpoint_of(self._transport.get_extra_info("sockname"))
 
     @property
     def tls(self) -> TlsInfo | None:
@@ -124,7 +124,7 @@ class Driver(asyncio.BufferedProtocol):
     def send(self, data: bytes) -> None:
         if self._lost or self._closing or not data:
             return
-        self._write(data)
+        self._transport.write(data if self._filter is None else self._filter.send(data))
 
     async def drained(self) -> None:
         if self._lost or self._closing:
@@ -188,7 +188,6 @@ class Driver(asyncio.BufferedProtocol):
         self._transport = transport = cast(asyncio.Transport, transport)
         transport.set_write_buffer_limits(high=HIGH_WATER)
         self._peer = endpoint_of(transport.get_extra_info("peername"))
-        self._local = endpoint_of(transport.get_extra_info("sockname"))
         self._hub.enter(self)
         if self._leave is not None:
             self._leave = self._leave(self)
@@ -389,12 +388,7 @@ class Driver(asyncio.BufferedProtocol):
         """One write for everything that the machine has gathered."""
         data = self._machine.data_to_send()
         if data and not self._closing:
-            self._write(data)
-
-    def _write(self, data: bytes) -> None:
-        if self._filter is not None:
-            data = self._filter.send(data)
-        self._transport.write(data)
+            self._transport.write(data if self._filter is None else self._filter.send(data))
 
     def _release_drain(self) -> None:
         drain, self._drain = self._drain, None

@@ -79,7 +79,9 @@ class ReplyReader:
             buffer, start = self._buffer, self._start
             end = buffer.find(b"\n", start)
             if end < 0:
-                return self._unfinished()
+                if len(buffer) - start > MAX_LINE:
+                    raise BadReply("a reply line is too long")
+                return None
             if end - start > MAX_LINE or len(buffer) - start > MAX_BUFFER:
                 raise BadReply("a reply line is too long" if end - start > MAX_LINE else "too many replies")
             self._start = end + 1
@@ -89,10 +91,6 @@ class ReplyReader:
                 reply = self._take(line, reply)
             if reply is not None:
                 return reply
-
-    def _unfinished(self) -> None:
-        if len(self._buffer) - self._start > MAX_LINE:
-            raise BadReply("a reply line is too long")
 
     def _take(self, line: bytes, reply: RemoteReply | None) -> RemoteReply | None:
         """A line of a reply that has several; without `reply` it is not the last."""

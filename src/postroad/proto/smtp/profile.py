@@ -45,6 +45,7 @@ HELLO_VERBS: Final = {
 }
 
 
+@lru_cache(maxsize=64)
 def banner(profile: ServerProfile) -> Reply:
     """The first words of a conversation (RFC 5321 §4.2)."""
     return reply(220, "", f"{profile.hostname} {'LMTP' if profile.dialect is Dialect.LMTP else 'ESMTP'} ready")
