@@ -21,8 +21,14 @@ def work(queue, lane=Lane.NORMAL):
     return unit
 
 
+async def turn():
+    """The writer is woken at the end of the loop's turn."""
+    await asyncio.sleep(0)
+
+
 async def test_a_group_is_all_that_waits(queue):
     waiting = [work(queue) for _ in range(3)]
+    await turn()
     assert len(queue) == 3
     assert queue.take(None) == waiting
     assert len(queue) == 3  # still in hand
@@ -35,6 +41,7 @@ async def test_a_group_is_bounded_by_number(queue, monkeypatch):
     monkeypatch.setattr(units, "MAX_UNITS", 4)
     for _ in range(10):
         work(queue)
+    await turn()
     assert [len(queue.take(None)) for _ in range(3)] == [4, 4, 2]
 
 
@@ -43,12 +50,14 @@ async def test_a_group_is_bounded_by_size(queue, monkeypatch):
     mail = Mail()
     for _ in range(5):
         queue.put(AcceptUnit(mail.remote(content=b"x" * 100), None))
+    await turn()
     assert [len(queue.take(None)) for _ in range(2)] == [3, 2]
 
 
 async def test_bulk_slices_go_alone(queue):
     slices = [work(queue, Lane.LOW) for _ in range(2)]
     mail = work(queue)
+    await turn()
     assert [queue.take(None) for _ in range(3)] == [[mail], [slices[0]], [slices[1]]]
 
 
