@@ -136,7 +136,10 @@ class Node:
             services = self.services
             janitor = Janitor(services.store, services.clock, self.settings.retention)
             self._run(janitor.run(), "janitor")
-        await self._control.start()
+        try:
+            await self._control.start()
+        except OSError as error:
+            raise CannotListen(f"cannot make the control socket in {self.settings.data_dir}: {_why(error)}") from error
         for wanted in listeners(self.settings):
             await self._listen(wanted)
         self._ready = True
@@ -150,8 +153,8 @@ class Node:
         try:
             actual = await (self._serve_health if wanted.service == METRICS.service else self._serve)(wanted, endpoint)
         except OSError as error:
-            why = error.strerror or str(error)
-            raise CannotListen(f"cannot listen for {wanted.service} on {endpoint}: {why}; {_step(error)}") from error
+            why = f"{_why(error)}; {_step(error)}"
+            raise CannotListen(f"cannot listen for {wanted.service} on {endpoint}: {why}") from error
         self.endpoints.setdefault(wanted.service, []).append(actual)
 
     async def _serve_health(self, _: Listen, endpoint: Endpoint) -> Endpoint:
@@ -255,6 +258,11 @@ def _endpoint(address: str) -> Endpoint:
     if address.startswith("unix:"):
         return Endpoint(address.removeprefix("unix:"), 0)
     return Endpoint(*split_address(address))
+
+
+def _why(error: OSError) -> str:
+    """The system's own words; asyncio wraps them in more."""
+    return os.strerror(error.errno) if (error.errno or 0) > 0 else str(error)  # look-ups of names have others
 
 
 def _step(error: OSError) -> str:

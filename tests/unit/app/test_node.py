@@ -133,7 +133,7 @@ async def test_node_that_cannot_listen_says_what_to_do_and_lets_go_of_everything
     async with running_node(tmp_path / "one", ("mx",)) as node:
         taken = str(node.endpoints["mx"][0])
         other = write_configuration(tmp_path / "two", ())
-        with pytest.raises(CannotListen, match="another program has it"):
+        with pytest.raises(CannotListen, match="Address already in use; another program has it"):
             await _start(other, taken)
     with lock.held(tmp_path / "two" / "data"):
         pass
