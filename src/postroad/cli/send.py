@@ -65,10 +65,11 @@ def send(
     name = sender if user is None else user
     secret = (password or read_password(password_stdin, confirm=False)) if name else ""
     content = message_file.read() if message_file else _compose(sender, recipients, subject, body, attachments)
+    envelope_from, envelope_to = _envelope(sender), tuple(map(_envelope, recipients))
     client = _connect(settings, host, port, way, show_dialogue)
     with client:
         _log_in(client, name, secret)
-        answer, refused = _submit(client, sender, recipients, content)
+        answer, refused = _submit(client, envelope_from, envelope_to, content)
     for recipient, reply in refused:
         click.echo(f"{recipient}: refused: {reply}", err=True)
     if not answer:
@@ -204,6 +205,21 @@ def _log_in(client: smtplib.SMTP, name: str, secret: str) -> None:
         raise Refused("the server offers no login here; use the submission port, with TLS") from None
     except smtplib.SMTPAuthenticationError as error:
         raise Refused(f"login as {name} failed: {error.smtp_code} {_text(error.smtp_error)}") from None
+
+
+def _envelope(text: str) -> str:
+    """An address as SMTP without SMTPUTF8 has it: its domain in A-labels."""
+    from postroad.mail.address import Address, AddressError
+
+    if not text:
+        return ""  # the null reverse-path
+    try:
+        address = Address.parse(text)
+    except AddressError as error:
+        raise Refused(f"`{text}` is not an address: {error}") from None
+    if not address.is_ascii:
+        raise Refused(f"`{text}` has letters outside ASCII before its @, which few servers take yet")
+    return str(address)
 
 
 def _submit(

@@ -339,6 +339,21 @@ def test_json_shows_ids_and_hides_secrets() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("b@d.test>\r\nRCPT TO:<x@y.test", "is not an address"),
+        ("bücher@d.test", "letters outside ASCII"),
+        ("nobody", "is not an address"),
+    ],
+)
+def test_send_refuses_what_it_cannot_say_in_smtp(shell: Shell, tmp_path: Path, address: str, told: str) -> None:
+    (tmp_path / "m.eml").write_text("Subject: x\n\nhi\n")
+    words = ("send", "--server", "127.0.0.1:1", "--user", "", "--file", str(tmp_path / "m.eml"))
+    assert told in shell.refused(*words, "--from", "a@c.test", "--to", address)
+    assert "Connection refused" in str(shell.result(*words, "--from", "a@c.test", "--to", "b@bücher.test").exception)
+
+
 def test_tls_context_is_made_for_the_configured_certificate(tmp_path: Path) -> None:
     from postroad.cli.send import _trust
     from postroad.config.load import load
