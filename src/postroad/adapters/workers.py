@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from postroad.adapters.cores import roam
+
 T = TypeVar("T")
 
 
@@ -17,7 +19,8 @@ class ThreadWorkers:
     __slots__ = ("_pool",)
 
     def __init__(self, threads: int | None = None) -> None:
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 2, thread_name_prefix="postroad-worker")
+        count = threads or os.cpu_count() or 2
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="postroad-worker", initializer=roam)
 
     def run(self, function: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._pool, function)

@@ -9,11 +9,13 @@ import logging
 import os
 import resource
 import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from postroad.adapters.cores import SharedCore
 from postroad.app import lock
 from postroad.app.build import Node
 from postroad.app.services import open_services
@@ -71,11 +73,27 @@ async def _serve(
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        await announce(node)
-        await end.wait()
-        _log.info("stopping")
+        async with _one_core(node):
+            await announce(node)
+            await end.wait()
+            _log.info("stopping")
     _log.info("stopped")
     return FAILED if node.is_lost else GOOD
+
+
+@asynccontextmanager
+async def _one_core(node: Node) -> AsyncIterator[None]:
+    """Loop and writer share a core inside the block, unless the settings say no."""
+    if not node.settings.one_core:
+        yield
+        return
+    core = SharedCore([threading.get_native_id(), *node.services.store.writer_threads], node.services.clock)
+    with core.held():
+        watching = asyncio.create_task(core.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
 
 
 @asynccontextmanager

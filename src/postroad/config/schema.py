@@ -179,6 +179,9 @@ class Settings:
     roles: tuple[str, ...] = setting(
         ("all",), "`all`, or a choice of " + ", ".join(ROLES), check=values.one_of("all", *ROLES)
     )
+    one_core: bool = setting(
+        True, "keep the event loop and the store's writer on one core: less CPU for each message, the rest stays free"
+    )
     storage: Storage = setting(Storage, "where things are kept")
     listen: tuple[Listen, ...] = setting((), "listeners")
     tls: Tls = setting(Tls, "certificate")

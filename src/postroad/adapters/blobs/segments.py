@@ -19,6 +19,7 @@ from postroad.adapters.blobs.files import FileSystem, failure, write_fully
 from postroad.adapters.blobs.large import LargeWriter
 from postroad.adapters.blobs.reading import Reader
 from postroad.adapters.blobs.record import FIXED_SIZE, VOID, start, void_body
+from postroad.adapters.cores import roam
 from postroad.adapters.ids import NodeIds
 from postroad.ports.blobs import BlobPlace, BlobRecord, BlobWriteFailed
 from postroad.ports.ids import BlobId, id_text
@@ -115,7 +116,7 @@ class SegmentBlobs:
         self._open: OpenSegment | None = None
         self._voids: list[BlobId] = []
         self._appending = threading.Lock()  # an engine may have several writers
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="blobs")
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="blobs", initializer=roam)
         self._filler: threading.Thread | None = None
         self._fill = threading.Event()
         self._filling = threading.Lock()  # held while the filler uses the open segment
@@ -241,6 +242,7 @@ class SegmentBlobs:
         self._fill.set()
 
     def _fill_loop(self) -> None:
+        roam()
         while not self._closed:
             self._fill.wait()
             self._fill.clear()

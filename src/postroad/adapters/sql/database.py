@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from postroad.adapters.blobs.segments import SegmentBlobs
+from postroad.adapters.cores import roam
 from postroad.adapters.sql import upkeep
 from postroad.adapters.sql.connection import Connection, Fault
 from postroad.adapters.sql.engine import Engine
@@ -60,7 +61,7 @@ class Database:
         self._read_only = read_only
         self._schema = schema or Schema()
         self._recover_every = recover_every
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader", initializer=roam)
         self._writers: list[Writer] = []
         self._queue: GroupQueue | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -173,6 +174,11 @@ class Database:
 
     def has_room(self, size: int) -> bool:
         return self._reserve.has_room(size)
+
+    @property
+    def writer_threads(self) -> list[int]:
+        """As the system numbers them."""
+        return [writer.thread for writer in self._writers]
 
     @property
     def backlog(self) -> int:

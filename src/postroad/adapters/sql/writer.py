@@ -69,6 +69,11 @@ class Writer:
         self._thread.join()
 
     @property
+    def thread(self) -> int:
+        """The thread that `start` started, as the system numbers it."""
+        return self._thread.native_id or 0
+
+    @property
     def in_trouble(self) -> bool:
         """Outcomes are waiting for the disk, or a commit's outcome is unknown."""
         return self._trouble is not None or bool(self._kept)

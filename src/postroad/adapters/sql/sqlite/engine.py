@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import apsw
 
+from postroad.adapters.cores import roam
 from postroad.adapters.sql.connection import Connection, Dialect, Fault
 from postroad.adapters.sql.sqlite.gate import Gate
 from postroad.adapters.sql.sqlite.session import DIALECT, SqliteConnection, SqliteSession
@@ -156,6 +157,7 @@ class SqliteEngine:
         self._checkpoint.set()
 
     def _copy_log(self) -> None:
+        roam()
         database = self._open(apsw.SQLITE_OPEN_READWRITE)
         while not self._closing:
             self._checkpoint.wait()
