@@ -16,11 +16,13 @@ from postroad.mail.header import Header
 from postroad.mail.status import Status, status
 from postroad.ports.blobs import BlobPlace, BlobStore, BlobWriteFailed, BlobWriter
 from postroad.ports.ids import BlobId
+from postroad.proto.wire import gather
 
 MEMORY_LIMIT = 256 * 1024  # of one body
 CROWDED_LIMIT = 32 * 1024  # the same, while the budget is used up
 BUDGET = 12 * 1024 * 1024  # of all bodies in memory
 FILE_PIECE = 64 * 1024  # gathered before it is written to a file
+HEADER_STEP = 32 * 1024  # of a large header block between two looks for its end: each look joins all that came
 
 NO_SPACE = status(452, "4.3.1", "insufficient system storage, try again later")
 STORE_FAILED = status(451, "4.3.0", "the message could not be stored, try again later")
@@ -70,6 +72,7 @@ class Spool:
         "_hash",
         "_header",
         "_header_came",
+        "_look_at",
         "_make_header",
         "_max_header",
         "_pending",
@@ -100,6 +103,7 @@ class Spool:
         self._hash: hashlib._Hash | None = None
         self._header: Header | None = None
         self._header_came = 0
+        self._look_at = 0  # octets that must have come before the header block's end is looked for again
         self._final = b""
         self._fault: Status | None = None
         self.size = 0  # octets that came
@@ -109,7 +113,7 @@ class Spool:
         self.size += len(chunk)
         if self._fault is not None:
             return None
-        self._chunks.append(chunk)
+        gather(self._chunks, chunk)
         if self._writer is not None:
             self._pending += len(chunk)
             return self._flush() if self._pending >= FILE_PIECE else None
@@ -117,7 +121,7 @@ class Spool:
         self._counted += len(chunk)
         if self.size <= CROWDED_LIMIT or (self.size <= MEMORY_LIMIT and not self._budget.is_spent):
             return None
-        return self._leave_memory()
+        return self._leave_memory() if self.size >= self._look_at else None
 
     def _leave_memory(self) -> Awaitable[None] | None:
         """Begin the file, as soon as the header block is whole."""
@@ -129,6 +133,7 @@ class Spool:
                 self._fail(HEADER_TOO_LARGE)
             elif self._budget.is_spent:
                 self._fail(_BUSY)
+            self._look_at = self.size + HEADER_STEP
             return None
         self._read_header(came, length)
         self._hash = hashlib.sha256(came)

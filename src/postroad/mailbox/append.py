@@ -28,6 +28,7 @@ from postroad.ports.store import (
     Tx,
 )
 from postroad.ports.workers import Workers
+from postroad.proto.wire import gather
 
 SMALL = 256 * 1024  # octets kept in memory, and stored in a shared segment
 PIECE = 64 * 1024  # gathered before it is written to a file
@@ -62,7 +63,7 @@ class Appending:
 
     def write(self, chunk: bytes) -> Awaitable[None] | None:
         """An awaitable where the file must take what was gathered."""
-        self._chunks.append(chunk)
+        gather(self._chunks, chunk)
         self._held += len(chunk)
         if self._writer is None or self._held < PIECE:
             return None

@@ -1,4 +1,5 @@
 import hashlib
+import tracemalloc
 
 import pytest
 
@@ -138,6 +139,30 @@ async def test_a_header_block_without_end_is_refused_sooner_when_it_is_crowded(b
     spool = spool_of(blobs, budget)
     await fill(spool, *[b"A: b\r\n" * 1000] * 20)
     assert spool.end().reply_code == 451
+
+
+async def test_a_body_that_comes_in_crumbs_costs_what_it_holds(blobs):
+    """Two octets a time: each would be an object of its own, twenty times as large as they are."""
+    spool = spool_of(blobs)
+    crumbs = [HEADER, *[b"%02d" % (n % 100) for n in range(100_000)]]
+    tracemalloc.start()
+    for crumb in crumbs:
+        assert spool.write(crumb) is None
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 600_000
+    spool.end()
+    assert spool.finish_small().content == TRACE + b"".join(crumbs)
+
+
+async def test_a_header_block_that_comes_in_crumbs_is_not_joined_for_each(blobs, monkeypatch):
+    looks = []
+    monkeypatch.setattr(module, "header_length", lambda came: looks.append(len(came)))
+    spool = spool_of(blobs)
+    for _ in range(4000):
+        spool.write(b"X-Long: " + b"x" * 90 + b"\r\n")
+    assert spool.size == 400_000
+    assert len(looks) <= 5
 
 
 async def test_text_without_a_header_block(blobs):
