@@ -7,9 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
 
 from bench.harness import CpuGroup, Unable
 
@@ -51,20 +51,19 @@ class Postroad:
         return done.stdout
 
     def start(self) -> None:
-        with (self.folder / "serve.log").open("ab") as log:
-            self._process = process = self._launch(log)
-        assert process.stdout is not None
-        for raw in process.stdout:
-            words = raw.decode().split()
-            if words[:1] == ["listening"]:
-                self.ports[words[1]] = int(words[2].rpartition(":")[2])
-            elif words == ["ready"]:
+        """Returns at `ready`. The log goes to a file, as it would in earnest."""
+        path = self.folder / "serve.log"
+        with path.open("wb") as log:
+            self._process = self.group.start([*POSTROAD, "--config", str(self.config), "serve"],
+                                             stdout=log, stderr=log, env=os.environ)  # fmt: skip
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            lines = [line.split() for line in path.read_text().splitlines()]
+            if ["ready"] in lines:
+                self.ports = {words[1]: int(words[2].rpartition(":")[2]) for words in lines if words[0] == "listening"}
                 return
-        raise Unable(f"postroad did not start, see {self.folder}/serve.log")
-
-    def _launch(self, log: BinaryIO) -> subprocess.Popen[bytes]:
-        return self.group.start([*POSTROAD, "--config", str(self.config), "serve"],
-                                stdout=subprocess.PIPE, stderr=log, env=os.environ)  # fmt: skip
+            time.sleep(0.05)
+        raise Unable(f"postroad did not start, see {path}")
 
     @property
     def port(self) -> int:
@@ -84,6 +83,4 @@ class Postroad:
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
-        if process is not None and process.stdout is not None:
-            process.stdout.close()
         self.group.remove()

@@ -207,10 +207,16 @@ class SegmentBlobs:
             self.seal()
         if self._open is None:
             self.segments.mkdir(parents=True, exist_ok=True, mode=0o700)
-            name = f"{self.node:03d}-{id_text(self._names.new())}.seg"
-            self._open = OpenSegment(self.files, self.segments / name, self._fill_ahead)
+            self._open = OpenSegment(self.files, self._free_path(), self._fill_ahead)
             self._start_filler()
         return self._open
+
+    def _free_path(self) -> Path:
+        """Names tell the time; a clock that was set back, or a start in the same millisecond, may meet an older one."""
+        while True:
+            path = self.segments / f"{self.node:03d}-{id_text(self._names.new())}.seg"
+            if not path.exists():
+                return path
 
     def seal(self) -> None:
         """End the open segment; the next group begins another."""

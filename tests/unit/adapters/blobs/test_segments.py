@@ -9,6 +9,7 @@ import pytest
 from postroad.adapters.blobs.files import IOV_MAX
 from postroad.adapters.blobs.record import FIXED_SIZE, MAGIC, VOID, scan, start
 from postroad.adapters.blobs.segments import QUARANTINE, SegmentBlobs
+from postroad.adapters.ids import NodeIds
 from postroad.ports.blobs import BlobRecord, BlobWriteFailed
 from postroad.ports.ids import BlobId
 from postroad.testing.faults import BROKEN, NO_SPACE, FaultyFiles
@@ -86,6 +87,16 @@ def test_every_start_opens_another_segment(tmp_path):
         blobs = SegmentBlobs(tmp_path, fill_ahead=0)
         blobs.prepare()
         assert blobs.writing_to == ""
+        blobs.append_group(records(number + 1, 1))
+        blobs.close()
+    assert [[record.blob for record in scan(path)] for path in segments(blobs)] == [[1], [2], [3]]
+
+
+def test_a_clock_set_back_meets_no_older_segment(tmp_path):
+    for number in range(3):
+        blobs = SegmentBlobs(tmp_path, fill_ahead=0)
+        blobs._names = NodeIds(0, lambda: 1_800_000_000_000)
+        blobs.prepare()
         blobs.append_group(records(number + 1, 1))
         blobs.close()
     assert [[record.blob for record in scan(path)] for path in segments(blobs)] == [[1], [2], [3]]
