@@ -10,6 +10,7 @@ import click
 from msgspec import structs
 
 from postroad.cli.context import Context, dry_run_option, json_option, pass_context
+from postroad.cli.failures import Problem
 from postroad.cli.message import read_span
 from postroad.cli.output import print_json, print_table, span, when
 from postroad.ports.ids import DeliveryId, MessageId, id_text, parse_id
@@ -196,6 +197,8 @@ def _action(name: str, done: str, text: str, example: str) -> click.Command:
             _show_chosen(context, filters, name)
             return
         changed = sum(context.change(f"queue.{name}", **_filter_json(where)) for where in filters)
+        if idents and not changed:
+            raise Problem(f"nothing of this can be changed so; `postroad queue show {idents[0]}` tells how it stands")
         click.echo(f"{changed} recipient{'s' if changed != 1 else ''} {done}.")
 
     assert isinstance(command, click.Command)

@@ -179,6 +179,8 @@ class TestBesideAServer:
         assert "far@remote.test" in await ask("queue", "show", ident)
         assert "Would cancel 1; nothing has been changed." in await ask("queue", "cancel", ident, "--dry-run")
         assert await ask("queue", "hold", "--domain", "elsewhere.test") == "0 recipients held.\n"
+        refused = await asyncio.to_thread(shell.refused, "queue", "hold", "0c1x2d3f4g5h6")
+        assert "`postroad queue show 0c1x2d3f4g5h6` tells how it stands" in refused
         assert await ask("queue", "cancel", ident) == "1 recipient cancelled.\n"
 
     async def refusals(self, shell: Shell, node: Node) -> None:
