@@ -1,7 +1,7 @@
-"""One core for the event loop and the store's writer, which take turns under the interpreter's lock anyway.
+"""One core for the event loop, the store's writer and the log, which take turns under the interpreter's lock anyway.
 
 On two cores every turn wakes the other one, mostly in vain, since the lock is taken again before it has woken: a
-quarter of all CPU at acceptance. All other threads roam. Should others crowd the core, both move to another.
+quarter of all CPU at acceptance. All other threads roam. Should others crowd the core, they move to another.
 """
 
 from __future__ import annotations

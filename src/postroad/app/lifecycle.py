@@ -83,11 +83,12 @@ async def _serve(
 
 @asynccontextmanager
 async def _one_core(node: Node) -> AsyncIterator[None]:
-    """Loop and writer share a core inside the block, unless the settings say no."""
+    """Loop, store's writer and log share a core inside the block, unless the settings say no."""
     if not node.settings.one_core:
         yield
         return
-    core = SharedCore([threading.get_native_id(), *node.services.store.writer_threads], node.services.clock)
+    others = [*node.services.store.writer_threads, log.thread()]
+    core = SharedCore([threading.get_native_id(), *(other for other in others if other)], node.services.clock)
     with core.held():
         watching = asyncio.create_task(core.watch())
         try:
