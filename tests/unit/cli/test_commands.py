@@ -140,7 +140,7 @@ class TestBesideAServer:
             await ask("account", "add", "alice@example.test", "--password-stdin", text=PASSWORD + "\n")
             await self.sending(shell, node)
             await self.story(ask)
-            await self.queue(ask)
+            await self.queue(ask, shell)
             await self.refusals(shell, node)
             summary = await ask("ledger", "--deep")
             assert "Ledger clean." in summary
@@ -172,7 +172,7 @@ class TestBesideAServer:
         assert source.startswith("Received: ")
         assert "\nhello" in source
 
-    async def queue(self, ask: Any) -> None:
+    async def queue(self, ask: Any, shell: Shell) -> None:
         (entry,) = json.loads(await ask("queue", "list", "--domain", "remote.test", "--json"))
         ident = entry["delivery"]["id"]
         assert "mx:remote.test" in await ask("queue", "summary")
