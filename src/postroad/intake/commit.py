@@ -146,7 +146,7 @@ class Committer:
             COUNTERS.delivered += len(rows.local)
             for row in rows.local:
                 self._signals.publish(f"mailbox:{row.mailbox}")
-            self._directory.delivered(planned.target for planned in mail.planned.values())
+            self._directory.delivered([planned.target for planned in mail.planned.values()])
         if not rows.remote:
             return
         if self._handoff is not None and rows.remote[0].owner is not None:

@@ -11,6 +11,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 
 MAX_VALUE = 64 * 1024  # octets of one field that are looked at; the rest stays in the block, unread
 MAX_TEXT = 4096  # octets of a value that are decoded
@@ -203,7 +204,11 @@ def _charset_decode(octets: bytes, charset: str) -> str:
 
 def date_time(when: datetime) -> str:
     """RFC 5322 §3.3, in UTC: `Mon, 24 Nov 2025 09:05:07 +0000`."""
-    if when.tzinfo is not UTC:
-        when = when.astimezone(UTC)
-    text = when.ctime()  # "Mon Nov 24 09:05:07 2025", in every locale
-    return f"{text[:3]}, {when.day} {text[4:7]} {text[20:]} {text[11:19]} +0000"
+    return _date_time(int(when.timestamp() // 1))
+
+
+@lru_cache(maxsize=16)
+def _date_time(second: int) -> str:
+    """Asked for many times in the same second."""
+    text = datetime.fromtimestamp(second, UTC).ctime()  # "Mon Nov 24 09:05:07 2025", in every locale
+    return f"{text[:3]}, {text[8:10].lstrip()} {text[4:7]} {text[20:]} {text[11:19]} +0000"

@@ -112,6 +112,8 @@ class ReceiveBuffer:
         if self._skipping and not self._skip():
             return None
         data, start = self._data, self._start
+        if not data:
+            return None
         end = data.find(b"\n", self._scanned) + 1
         if not end:
             self._scanned = len(data)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from postroad.mail.dates import parse_date
+from postroad.mail.dates import _any_date, _usual_date, parse_date
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,41 @@ def test_a_leap_second_and_no_seconds():
 )  # fmt: skip
 def test_what_is_no_date(value):
     assert parse_date(value) is None
+
+
+# --- the short way for well-formed dates ---
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Mon, 24 Nov 2025 09:05:07 +0000",
+        b"Mon, 24 Nov 2025 09:05:07 +0000 (UTC)",
+        b"Tue, 1 Jan 2019 00:00:00 -0000",
+        b"Tue, 01 JAN 2019 00:30:00 +0530",
+        b"Tue, 31 Dec 2019 23:59:59 -0800 (PST)",
+    ],
+)
+def test_both_ways_agree(value: bytes) -> None:
+    assert _usual_date(value) == _any_date(value)
+    assert _usual_date(value) is not None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"24 Nov 2025 09:05:07 +0000",
+        b"Mon, 24 Nov 25 09:05:07 +0000",
+        b"Mon, 24 Nov 2025 09:05 +0000",
+        b"Mon, 24 Nov 2025 09:05:60 +0000",
+        b"Mon, 24 Nov 2025 09:05:07 EST",
+        b"Mon, 24 Foo 2025 09:05:07 +0000",
+        b"Mon, +4 Nov 2025 09:05:07 +0000",
+        b"Mon, 31 Nov 2025 09:05:07 +0000",
+        b"Mon, 01 Jan 0001 00:00:00 +1200",
+        b"Mon, 24 Nov 20\xe95 09:05:07 +0000",
+    ],
+)
+def test_the_rest_is_left_to_the_long_way(value: bytes) -> None:
+    assert _usual_date(value) is None
