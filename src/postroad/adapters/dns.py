@@ -28,6 +28,8 @@ MAX_NEGATIVE_TTL = 3600  # RFC 2308 §5 wants a bound of one to three hours
 NEGATIVE_TTL = 60  # where the answer brought no SOA
 FAILURE_TTL = 5  # RFC 9520 §3.2: at least one second, so that a broken zone is not asked in a storm
 MAX_CNAMES = 8
+MAX_OCTETS = 16 * 1024 * 1024  # of answers in the cache
+_RECORD = 100  # octets that a record takes beside its text
 UDP_PAYLOAD = 1232  # no fragments (DNS flag day 2020)
 ROUNDS = 2  # how often each server is asked
 
@@ -50,7 +52,7 @@ class Nameserver(NamedTuple):
 class CachingResolver:
     """Implements ports.dns.Resolver."""
 
-    __slots__ = ("_asking", "_cache", "_max_entries", "_monotonic", "_timeout", "queries", "servers")
+    __slots__ = ("_asking", "_cache", "_max_entries", "_monotonic", "_octets", "_timeout", "queries", "servers")
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class CachingResolver:
         self._max_entries = max_entries
         self._monotonic = monotonic
         self._cache: dict[_Key, tuple[float, DnsAnswer]] = {}
+        self._octets = 0  # of all answers that are kept
         self._asking: dict[_Key, asyncio.Task[DnsAnswer]] = {}
 
     async def mx(self, name: str) -> DnsAnswer:
@@ -85,6 +88,7 @@ class CachingResolver:
     def forget(self) -> None:
         """Empty the cache."""
         self._cache.clear()
+        self._octets = 0
 
     async def close(self) -> None:
         """Give up what is being asked."""
@@ -121,11 +125,17 @@ class CachingResolver:
         return answer
 
     def _keep(self, key: _Key, answer: DnsAnswer) -> None:
-        if len(self._cache) >= self._max_entries:
-            for old in list(self._cache)[: max(1, self._max_entries // 10)]:
-                del self._cache[old]
-        self._cache.pop(key, None)
+        """Whose names are looked up strangers decide, and how much their servers answer too."""
+        self._drop([key])
+        while len(self._cache) >= self._max_entries or (self._cache and self._octets > MAX_OCTETS):
+            self._drop(list(self._cache)[: max(1, len(self._cache) // 10)])
+        self._octets += _size(answer)
         self._cache[key] = (self._monotonic() + answer.ttl, answer)
+
+    def _drop(self, keys: Iterable[_Key]) -> None:
+        for key in keys:
+            kept = self._cache.pop(key, None)
+            self._octets -= _size(kept[1]) if kept is not None else 0
 
     async def _query(self, name: str, kind: str) -> tuple[DnsAnswer, str]:
         """Ask server after server; the answer, and the name that aliases led to."""
@@ -234,6 +244,12 @@ def both(aaaa: DnsAnswer, a: DnsAnswer) -> DnsAnswer:
             if answer.outcome is outcome:
                 return answer
     return a
+
+
+def _size(answer: DnsAnswer) -> int:
+    """About what it takes in memory."""
+    texts = sum(len(text) + _RECORD for text in answer.records)
+    return texts + sum(len(record.host) + 2 * _RECORD for record in answer.mx) + len(answer.detail) + 4 * _RECORD
 
 
 def nameserver(text: str) -> Nameserver:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from postroad.adapters import dns as resolver_module
 from postroad.adapters.dns import FAILURE_TTL, CachingResolver, Nameserver, nameserver, system_nameservers
 from postroad.lab.dns import NEGATIVE_TTL, Fault, LabDns
 from postroad.ports.dns import DnsOutcome, MxRecord
@@ -151,6 +152,18 @@ async def test_the_cache_is_bounded(lab):
     assert len(resolver._cache) <= 10
     await resolver.mx("n24.test")
     assert lab.dns.asked("n24.test", "MX") == 1
+
+
+async def test_the_cache_is_bounded_by_what_it_holds_too(lab, monkeypatch):
+    """Whoever has names looked up may have servers that answer with 64 KiB each."""
+    monkeypatch.setattr(resolver_module, "MAX_OCTETS", 100_000)
+    for number in range(30):
+        lab.dns.put(f"n{number}.mail.test", "TXT", *(f"{part:02d}" + "x" * 250 for part in range(40)))
+        assert len((await lab.resolver.txt(f"n{number}.mail.test")).records) == 40
+    assert 1 < len(lab.resolver._cache) < 10
+    lab.resolver.forget()
+    await lab.resolver.txt("mail.test")
+    assert lab.resolver._octets < 1000
 
 
 async def test_look_ups_at_the_same_time_are_one_query(lab):
