@@ -219,9 +219,20 @@ def _as_text(record: _Record) -> bytes:
         if name == "traceback":
             trace = "\n" + str(value).rstrip()
             continue
-        text = _one_line(str(_plain(name, value)))
+        text = value if _is_plain(name, value) else _one_line(str(_plain(name, value)))
         words.append(f'{name}="{text}"' if " " in text or not text else f"{name}={text}")
     return (" ".join(words) + trace).encode("utf-8", "backslashreplace")
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    """A text that needs nothing done to it: most are."""
+    return (
+        type(value) is str
+        and len(value) <= MAX_TEXT
+        and value.isprintable()
+        and '"' not in value
+        and name not in _SECRET_FIELDS
+    )
 
 
 def _plain(name: str, value: Any) -> Any:

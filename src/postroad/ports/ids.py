@@ -6,6 +6,7 @@ People see it as 13 characters of Crockford's base 32, lower case, which sort as
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NewType, Protocol
 
 MessageId = NewType("MessageId", int)
@@ -33,6 +34,7 @@ class IdSource(Protocol):
         """An id that no other call, here or on another node, has returned."""
 
 
+@lru_cache(maxsize=1024)  # one message spells its id several times: answer, trace field, log
 def id_text(number: int) -> str:
     """The 13 characters that people see."""
     return (
