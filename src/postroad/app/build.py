@@ -262,7 +262,8 @@ def _endpoint(address: str) -> Endpoint:
 
 def _why(error: OSError) -> str:
     """The system's own words; asyncio wraps them in more."""
-    return os.strerror(error.errno) if (error.errno or 0) > 0 else str(error)  # look-ups of names have others
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else str(error)  # look-ups of names have negative ones
 
 
 def _step(error: OSError) -> str:
