@@ -15,7 +15,8 @@ from postroad.ports.store import Acceptance, Lane, MailboxAppend, Outcomes, Tx
 
 MAX_UNITS = 512  # in one group
 MAX_OCTETS = 8 * 1024 * 1024
-OUTCOME_WAIT = 0.01  # seconds that an outcome may wait for company
+GATHER = 0.008  # seconds that a unit may wait for as many as came last time
+OUTCOME_WAIT = 0.02  # seconds that an outcome may wait for company
 LOW_AFTER = 8  # groups of the normal lane, then a bulk slice has its turn even while more wait
 
 
@@ -88,10 +89,11 @@ Unit = ContentUnit | OutcomeUnit | WorkUnit
 
 
 class GroupQueue:
-    """Two lanes. A group is whatever arrived while the writer was busy: no timer, no minimum for what somebody awaits.
+    """Two lanes. A group is whatever arrived while the writer was busy.
 
-    Units are put in on the loop; the writer is woken once for all that one turn of the loop brings. Outcomes, for
-    which nobody waits, ride with what comes next, or go by themselves after OUTCOME_WAIT.
+    Units are put in on the loop; the writer is woken once for all that one turn of the loop brings. A unit that comes
+    alone never waits; when several came last time, up to GATHER is waited for as many again (decision 6). Outcomes,
+    for which nobody waits, ride with what comes next, or go by themselves after OUTCOME_WAIT.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -101,19 +103,36 @@ class GroupQueue:
         self._changed = threading.Condition()
         self._waking = False
         self._ripe = False  # there is something that should not wait
-        self._later: asyncio.TimerHandle | None = None  # wakes the writer for outcomes alone
+        self._later: asyncio.TimerHandle | None = None  # wakes the writer at `_due`, though no more have come
+        self._due = 0.0
         self._closed = False
+        self._awaited = 0  # units put in since the last group, outcomes left out
+        self._expected = 1  # that many came for the last group
         self._streak = 0  # groups of the normal lane since the last bulk slice
         self._taken = 0  # units in hand
 
     def put(self, unit: Unit, lane: Lane = Lane.NORMAL) -> None:
         (self._normal if lane is Lane.NORMAL else self._low).append(unit)
-        if isinstance(unit, OutcomeUnit) and len(self._normal) < MAX_UNITS:
-            if self._later is None and not self._waking:
-                self._later = self._loop.call_later(OUTCOME_WAIT, self._wake)
-        elif not self._waking:
+        self._awaited += not isinstance(unit, OutcomeUnit)
+        if len(self._normal) >= MAX_UNITS or self._awaited >= self._expected:
+            self._wake_soon()
+        else:
+            self._wake_within(GATHER if self._awaited else OUTCOME_WAIT)
+
+    def _wake_soon(self) -> None:
+        if not self._waking:
             self._waking = True
             self._loop.call_soon(self._wake)
+
+    def _wake_within(self, seconds: float) -> None:
+        """At the latest then. A first awaited unit shortens the wait of the outcomes before it."""
+        due = self._loop.time() + seconds
+        if self._later is not None:
+            if self._due <= due:
+                return
+            self._later.cancel()
+        self._due = due
+        self._later = self._loop.call_later(seconds, self._wake)
 
     def _wake(self) -> None:
         self._waking = False
@@ -147,6 +166,7 @@ class GroupQueue:
     def _take_normal(self) -> list[Unit]:
         group: list[Unit] = []
         octets = 0
+        self._expected, self._awaited = max(1, self._awaited), 0
         while self._normal and len(group) < MAX_UNITS and octets < MAX_OCTETS:
             unit = self._normal.popleft()
             octets += unit.size

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from postroad.adapters.sql import units
-from postroad.adapters.sql.units import AcceptUnit, GroupQueue, WorkUnit
+from postroad.adapters.sql.units import AcceptUnit, GroupQueue, OutcomeUnit, WorkUnit
 from postroad.ports.store import Lane
 from postroad.testing.stores import Mail
 
@@ -74,3 +74,80 @@ async def test_a_waiting_writer_is_woken_once_for_all_of_a_turn(queue):
         await asyncio.sleep(0)
     waiting = [work(queue) for _ in range(5)]
     assert await taking == waiting
+
+
+class SlowLoop:
+    """Keeps what is to be called, with its delay."""
+
+    def __init__(self):
+        self.calls = []
+
+    def time(self):
+        return 0.0
+
+    def call_soon(self, function):
+        self.calls.append((0.0, function))
+
+    def call_later(self, seconds, function):
+        self.calls.append((seconds, function))
+        return self
+
+    def cancel(self):
+        """A timer that has fired, mostly."""
+
+    def run(self):
+        calls, self.calls = self.calls, []
+        for _, function in calls:
+            function()
+
+
+def delays(loop):
+    return [delay for delay, _ in loop.calls]
+
+
+def test_who_comes_alone_never_waits():
+    loop = SlowLoop()
+    queue = GroupQueue(loop)
+    for _ in range(3):
+        work(queue)
+        assert delays(loop) == [0.0]
+        loop.run()
+        assert len(queue.take(0)) == 1
+
+
+def test_where_several_came_as_many_are_waited_for():
+    loop = SlowLoop()
+    queue = GroupQueue(loop)
+    for _ in range(3):
+        work(queue)
+    loop.run()
+    assert len(queue.take(0)) == 3
+    work(queue)
+    work(queue)
+    assert delays(loop) == [units.GATHER]
+    assert queue.take(0) == []
+    work(queue)
+    assert delays(loop) == [units.GATHER, 0.0]
+
+
+def test_fewer_that_come_are_not_waited_for_again():
+    loop = SlowLoop()
+    queue = GroupQueue(loop)
+    for expected in (3, 1):
+        for _ in range(expected):
+            work(queue)
+        loop.run()  # the time is up
+        assert len(queue.take(0)) == expected
+    work(queue)
+    assert delays(loop) == [0.0]
+
+
+def test_outcomes_ride_or_go_by_themselves():
+    loop = SlowLoop()
+    queue = GroupQueue(loop)
+    queue.put(OutcomeUnit(None, None))
+    assert delays(loop) == [units.OUTCOME_WAIT]
+    work(queue)
+    assert delays(loop) == [units.OUTCOME_WAIT, 0.0]
+    loop.run()
+    assert len(queue.take(0)) == 2
