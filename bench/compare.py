@@ -74,11 +74,13 @@ def in_turn(servers: tuple[Server, Server], what: str, runs: int, once: Callable
     for server in servers:
         server.start()
     try:
-        for run in range(runs):
+        for run in range(runs + 1):  # the first one warms both up: files grown, caches filled; it does not count
             for server in servers:
                 pair = once(server)
-                figures[server.name].append(pair)
-                say(f"  run {run + 1}: {server.name:9} {pair[0]:8,.0f} msg/CPU-s {pair[1]:8,.0f} msg/s")
+                if run:
+                    figures[server.name].append(pair)
+                what_run = f"run {run}" if run else "warm "
+                say(f"  {what_run}: {server.name:9} {pair[0]:8,.0f} msg/CPU-s {pair[1]:8,.0f} msg/s")
     finally:
         for server in servers:
             server.stop()
