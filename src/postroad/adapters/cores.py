@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from postroad.observe import log
@@ -23,8 +23,7 @@ _log = log.get("cores")
 
 def roam() -> None:
     """For a thread that the loop's thread starts: it would stay on the core of the loop."""
-    if EVERY_CORE:
-        os.sched_setaffinity(0, EVERY_CORE)
+    _pin(0, EVERY_CORE)
 
 
 class SharedCore:
@@ -43,7 +42,7 @@ class SharedCore:
         try:
             yield
         finally:
-            self._pin(EVERY_CORE)
+            self._pin_all(EVERY_CORE)
 
     async def watch(self) -> None:
         """Move when the core is crowded. Ends when it is cancelled."""
@@ -59,12 +58,11 @@ class SharedCore:
 
     def _settle(self) -> None:
         if len(self._cores) > 1:
-            self._pin(frozenset((self._cores[self._at],)))
+            self._pin_all(frozenset((self._cores[self._at],)))
 
-    def _pin(self, cores: frozenset[int]) -> None:
+    def _pin_all(self, cores: frozenset[int]) -> None:
         for thread in self._threads:
-            if cores:
-                os.sched_setaffinity(thread, cores)
+            _pin(thread, cores)
 
     def _waited(self) -> float:
         """Seconds that the loop was ready to run and did not (the kernel's schedstat); 0 where that is not told."""
@@ -72,3 +70,10 @@ class SharedCore:
             return int(Path(f"/proc/self/task/{self._threads[0]}/schedstat").read_text().split()[1]) / 1e9
         except (OSError, IndexError, ValueError):
             return 0.0
+
+
+def _pin(thread: int, cores: frozenset[int]) -> None:
+    """A gain where it works: a sandbox that forbids it, a core taken away or a thread that has ended stops nothing."""
+    if cores:
+        with suppress(OSError):
+            os.sched_setaffinity(thread, cores)

@@ -70,3 +70,20 @@ async def test_a_crowded_core_is_left(waited: float, moves: bool, monkeypatch: p
 def test_waiting_is_read_from_the_kernel() -> None:
     assert SharedCore([threading.get_native_id()], JumpingClock())._waited() >= 0
     assert SharedCore([0], JumpingClock())._waited() == 0.0
+
+
+def test_where_the_system_forbids_it_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(thread: int, cores: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setaffinity", forbidden)
+    with SharedCore([threading.get_native_id()], JumpingClock()).held():
+        roam()
+
+
+def test_a_thread_that_has_ended_stops_nothing() -> None:
+    ended = threading.Thread(target=roam)
+    ended.start()
+    ended.join()
+    with SharedCore([threading.get_native_id(), ended.native_id or 0], JumpingClock()).held():
+        assert len(mine()) == 1
