@@ -106,8 +106,8 @@ class GroupQueue:
         self._later: asyncio.TimerHandle | None = None  # wakes the writer at `_due`, though no more have come
         self._due = 0.0
         self._closed = False
-        # Both are guesses that loop and writer change without the lock: a wrong one costs at most GATHER, since every
-        # put sees to a wake-up.
+        # Both are guesses that loop and writer change without the lock: a wrong one costs at most OUTCOME_WAIT, since
+        # every put sees to a wake-up.
         self._awaited = 0  # units put in since the last group, outcomes left out
         self._expected = 1  # that many came for the last group
         self._streak = 0  # groups of the normal lane since the last bulk slice
