@@ -18,6 +18,11 @@ AccountId = NewType("AccountId", int)
 DomainId = NewType("DomainId", int)
 MailboxId = NewType("MailboxId", int)
 NodeId = NewType("NodeId", int)
+ServerId = NewType("ServerId", int)  # of a sending project: small, counted from 1, never used twice
+TokenId = NewType("TokenId", int)
+AdminId = NewType("AdminId", int)
+SessionId = NewType("SessionId", int)
+AuditId = NewType("AuditId", int)
 Uid = NewType("Uid", int)
 ModSeq = NewType("ModSeq", int)
 

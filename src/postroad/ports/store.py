@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum, StrEnum
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -26,8 +26,14 @@ from postroad.ports.ids import (
     MessageId,
     ModSeq,
     NodeId,
+    ServerId,
     Uid,
 )
+
+if TYPE_CHECKING:
+    from postroad.ports.admins import Admins, Audit, LoginThrottle, Sessions
+    from postroad.ports.queueing import CensusPart, CensusPlace, QueueTally
+    from postroad.ports.sending import Idempotency, IdempotencyRecord, Servers, Streams, Suppressions, Tokens
 
 T = TypeVar("T")
 
@@ -117,6 +123,10 @@ class Message(Record, frozen=True):
     body_type: str = ""  # BODY= of MAIL FROM: "", 7BIT, 8BITMIME
     account: AccountId | None = None  # the authenticated submitter
     bounce_of: MessageId | None = None  # a DSN of ours: the message that it reports on
+    server: ServerId | None = None  # the sending project that submitted it
+    stream: str = ""  # the stream of that server
+    tag: str = ""
+    metadata: Mapping[str, str] = {}
 
 
 class DeliveryState(StrEnum):
@@ -302,6 +312,7 @@ class Acceptance(Struct, gc=False):
     local: Sequence[NewMailboxMessage] = ()
     rendered: Content | None = None  # needed when `local` is not empty
     abandoned: bool = False
+    idempotency: IdempotencyRecord | None = None  # kept with the message; Refused when its key is there already
 
 
 class Accepted(Record, frozen=True):
@@ -372,6 +383,9 @@ class MessageSource(NamedTuple):
 # --- the queue as people see it ---------------------------------------------------------------------------------------
 
 
+MAX_SELECTION = 500  # deliveries named one by one in a filter
+
+
 class QueueFilter(Record, frozen=True):
     """Which deliveries: every given field must fit. Only queued and held ones are in the queue."""
 
@@ -382,6 +396,10 @@ class QueueFilter(Record, frozen=True):
     state: DeliveryState | None = None
     older_than: timedelta | None = None
     sender: str = ""
+    deliveries: tuple[DeliveryId, ...] = ()  # a selection: at most MAX_SELECTION of them
+    cause: str | None = None  # of the last reply, as content.causes says it; "" is no reply yet
+    younger_than: timedelta | None = None
+    recipient: str = ""  # anywhere in the forward-path, without regard to case
 
 
 class MessageFilter(Record, frozen=True):
@@ -498,6 +516,13 @@ class Deliveries(Protocol):
         """How many are queued or held, and the oldest of them (ids tell time): cheap however many there are."""
 
     def summary(self) -> list[QueueSummary]: ...
+    def census(self, place: CensusPlace | None, bands: Sequence[datetime], limit: int) -> CensusPart:
+        """Count one slice of the queue from `place` (None: the beginning), by destination, cause, age and state.
+        `bands` are times, newest first."""
+
+    def tally(self, where: QueueFilter, limit: int) -> QueueTally:
+        """What the filter means, looking at no more than `limit` recipients."""
+
     def wish(self, where: QueueFilter, wish: Wish, *, after: DeliveryId | None, limit: int) -> list[DeliveryId]:
         """Set the wish on one slice of owned rows; returns their ids (empty: done)."""
 
@@ -627,6 +652,13 @@ class Retention(Protocol):
         """Events about no message."""
 
     def refusals(self, before: datetime, limit: int = 500) -> int: ...
+    def audit(self, before: datetime, limit: int = 500) -> int: ...
+    def idempotency(self, now: datetime, limit: int = 500) -> int:
+        """Keys whose day is over."""
+
+    def logins(self, *, sessions_before: datetime, failures_before: datetime, now: datetime, limit: int = 500) -> int:
+        """Sessions not used since, sign-in links that have run out, and what was kept of failed logins."""
+
     def deleted_mailboxes(self, limit: int = 500) -> int:
         """Rows of deleted mailboxes."""
 
@@ -675,6 +707,24 @@ class Tx(Protocol):
     def retention(self) -> Retention: ...
     @property
     def places(self) -> Places: ...
+    @property
+    def servers(self) -> Servers: ...
+    @property
+    def streams(self) -> Streams: ...
+    @property
+    def tokens(self) -> Tokens: ...
+    @property
+    def suppressions(self) -> Suppressions: ...
+    @property
+    def idempotency(self) -> Idempotency: ...
+    @property
+    def admins(self) -> Admins: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def throttle(self) -> LoginThrottle: ...
+    @property
+    def audit(self) -> Audit: ...
 
 
 class Store(Protocol):

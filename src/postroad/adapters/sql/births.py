@@ -13,6 +13,7 @@ from typing import Any
 
 from postroad.adapters.sql.connection import Connection, Row, in_list, slices
 from postroad.adapters.sql.names import NameCaches
+from postroad.adapters.sql.repositories.sending import Idempotency
 from postroad.adapters.sql.values import clean, json_text, moment, moment_or_none, origin_text, status_text
 from postroad.ports.blobs import BlobPlace
 from postroad.ports.ids import MailboxId, MessageId, Uid
@@ -32,7 +33,7 @@ from postroad.ports.store import (
 
 MESSAGE = (
     "id", "created", "origin", "reverse_path", "size", "flags", "blob", "header_size", "subject", "header_from",
-    "message_id", "body_type", "account", "bounce_of",
+    "message_id", "body_type", "account", "bounce_of", "server", "stream", "tag", "metadata",
 )  # fmt: skip
 DELIVERY = (
     "id", "message", "dest", "forward_path", "orig", "state", "due", "tries", "expires", "last_status", "owner",
@@ -70,7 +71,8 @@ def message_row(message: Message, moment_of: _Moments) -> Row:
     return (
         message.id, moment_of(message.created), origin_text(message.origin), clean(message.reverse_path), message.size,
         int(message.flags), message.blob, message.header_size, clean(message.subject), clean(message.header_from),
-        clean(message.message_id), message.body_type, message.account, message.bounce_of,
+        clean(message.message_id), message.body_type, message.account, message.bounce_of, message.server,
+        message.stream, clean(message.tag), clean(json_text(message.metadata)) if message.metadata else "",
     )  # fmt: skip
 
 
@@ -120,8 +122,17 @@ def insert_group(
     connection.insert("message", MESSAGE, messages)
     connection.insert("delivery", DELIVERY, deliveries)
     connection.insert("event", EVENT, events)
+    _keep_answers(connection, group)
     lower_next_due(connection, unowned)
     return _enter_mailboxes(connection, group)
+
+
+def _keep_answers(connection: Connection, group: Sequence[tuple[Acceptance, BlobPlace]]) -> None:
+    """What was answered to a request with a key is kept with what it asked for, or neither is."""
+    for acceptance, _ in group:
+        record = acceptance.idempotency
+        if record is not None and not Idempotency(connection).put(record, acceptance.message.created):
+            raise Refused("another request with this idempotency key was carried out meanwhile")
 
 
 def lower_next_due(connection: Connection, due: dict[int, int]) -> None:

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from postroad.adapters.sql.connection import Connection
 from postroad.adapters.sql.names import NameCaches
+from postroad.adapters.sql.repositories.admins import Admins, LoginThrottle, Sessions
+from postroad.adapters.sql.repositories.audit import Audit
 from postroad.adapters.sql.repositories.deliveries import Deliveries
 from postroad.adapters.sql.repositories.installation import Meta, Nodes
 from postroad.adapters.sql.repositories.ledger import LedgerRows
@@ -14,7 +16,9 @@ from postroad.adapters.sql.repositories.mailboxes import Mailboxes, MailboxMessa
 from postroad.adapters.sql.repositories.messages import Events, Messages, Refusals
 from postroad.adapters.sql.repositories.places import Places
 from postroad.adapters.sql.repositories.retention import Retention
+from postroad.adapters.sql.repositories.sending import Idempotency, Servers, Streams, Suppressions
 from postroad.adapters.sql.repositories.tenants import Accounts, Aliases, Domains
+from postroad.adapters.sql.repositories.tokens import Tokens
 
 
 class SqlTx:
@@ -82,3 +86,39 @@ class SqlTx:
     @property
     def retention(self) -> Retention:
         return Retention(self._connection)
+
+    @property
+    def servers(self) -> Servers:
+        return Servers(self._connection)
+
+    @property
+    def streams(self) -> Streams:
+        return Streams(self._connection)
+
+    @property
+    def tokens(self) -> Tokens:
+        return Tokens(self._connection)
+
+    @property
+    def suppressions(self) -> Suppressions:
+        return Suppressions(self._connection)
+
+    @property
+    def idempotency(self) -> Idempotency:
+        return Idempotency(self._connection)
+
+    @property
+    def admins(self) -> Admins:
+        return Admins(self._connection)
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self._connection)
+
+    @property
+    def throttle(self) -> LoginThrottle:
+        return LoginThrottle(self._connection)
+
+    @property
+    def audit(self) -> Audit:
+        return Audit(self._connection)

@@ -55,6 +55,29 @@ class Retention:
     def refusals(self, before: datetime, limit: int = 500) -> int:
         return self._delete("refusal", "SELECT id FROM refusal WHERE at < ? ORDER BY at LIMIT ?", before, limit)
 
+    def audit(self, before: datetime, limit: int = 500) -> int:
+        return self._delete("audit", "SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?", before, limit)
+
+    def idempotency(self, now: datetime, limit: int = 500) -> int:
+        return self._connection.run(
+            "DELETE FROM idempotency WHERE (server, key) IN"
+            " (SELECT server, key FROM idempotency WHERE expires <= ? ORDER BY expires LIMIT ?)",
+            (moment(now), limit),
+        )
+
+    def logins(self, *, sessions_before: datetime, failures_before: datetime, now: datetime, limit: int = 500) -> int:
+        total = 0
+        for table, key, column, before in (
+            ("admin_session", "id", "seen", sessions_before),
+            ("login_link", "digest", "expires", now),
+            ("login_failure", "subject", "last", failures_before),
+        ):
+            total += self._connection.run(
+                f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {column} < ? LIMIT ?)",
+                (moment(before), limit),
+            )
+        return total
+
     def _delete(self, table: str, select: str, before: datetime, limit: int) -> int:
         return self._connection.run(f"DELETE FROM {table} WHERE id IN ({select})", (moment(before), limit))
 
