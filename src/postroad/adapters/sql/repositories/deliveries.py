@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from postroad.adapters.sql.births import EVENT, event_row, lower_next_due
 from postroad.adapters.sql.connection import Connection, Row, first, in_list, slices
 from postroad.adapters.sql.names import NameCaches
+from postroad.adapters.sql.repositories.census import count_cells
 from postroad.adapters.sql.repositories.messages import MESSAGE_COLUMNS, folded, message_of
 from postroad.adapters.sql.values import (
     json_value,
@@ -21,8 +24,11 @@ from postroad.adapters.sql.values import (
     time_of,
     time_or_none,
 )
+from postroad.content.causes import cause_of, cause_pattern
 from postroad.ports.ids import DeliveryId, MessageId, NodeId
+from postroad.ports.queueing import CensusPart, CensusPlace, QueueTally
 from postroad.ports.store import (
+    MAX_SELECTION,
     Delivery,
     DeliveryResult,
     DeliveryState,
@@ -42,6 +48,7 @@ _WIDTH = 15
 _FROM = "FROM delivery JOIN dest ON dest.id = delivery.dest"
 _ENTRY = f"SELECT {_COLUMNS}, {MESSAGE_COLUMNS} {_FROM} JOIN message ON message.id = delivery.message"
 _OPEN = "delivery.state IN ('queued', 'held')"  # as the index delivery_open says it
+_MOST = 5  # senders and destinations named in a tally
 _DESTINATIONS = 64  # looked at in one claim
 TWICE = "possibly sent twice: the server stopped while an attempt was under way"
 
@@ -59,6 +66,15 @@ def _delivery(row: Row) -> Delivery:
 
 def _entry(row: Row) -> QueueEntry:
     return QueueEntry(_delivery(row[:_WIDTH]), message_of(row[_WIDTH:]))
+
+
+def _fits(where: QueueFilter, delivery: Delivery) -> bool:
+    """What SQL says of a cause is a little too wide."""
+    return not where.cause or cause_of(delivery.last_status) == where.cause
+
+
+def _owned_by(owner: NodeId | None) -> tuple[str, list[Any]]:
+    return ("delivery.owner IS NULL", []) if owner is None else ("delivery.owner = ?", [owner])
 
 
 class Deliveries:
@@ -190,13 +206,46 @@ class Deliveries:
 
     def queue(self, where: QueueFilter, *, after: DeliveryId | None = None, limit: int = 50) -> list[QueueEntry]:
         """By id."""
+        found: list[QueueEntry] = []
+        while len(found) < limit:
+            page = self._page(where, after, limit)
+            found += (entry for entry in page if _fits(where, entry.delivery))
+            if len(page) < limit:
+                break
+            after = page[-1].delivery.id
+        return found[:limit]
+
+    def _page(self, where: QueueFilter, after: DeliveryId | None, limit: int) -> list[QueueEntry]:
+        """What the conditions find, by id; `cause` is still to be looked at."""
         condition, params = self._condition(where)
-        sql = f"{_ENTRY} WHERE {condition} AND delivery.id > ? ORDER BY delivery.id LIMIT ?"
-        return [_entry(row) for row in self._connection.rows(sql, [*params, after or 0, limit])]
+        sql = f"{_ENTRY} WHERE {condition} AND delivery.id > ?{{}} ORDER BY delivery.id LIMIT ?"
+        if where.message is not None or where.delivery is not None or where.deliveries:  # found without a walk
+            return [_entry(row) for row in self._connection.rows(sql.format(""), [*params, after or 0, limit])]
+        rows: list[Row] = []
+        for owner in self._owners():
+            term, values = _owned_by(owner)
+            rows += self._connection.rows(sql.format(f" AND {term}"), [*params, after or 0, *values, limit])
+        return [_entry(row) for row in sorted(rows, key=itemgetter(0))[:limit]]
+
+    def _owners(self) -> list[NodeId | None]:
+        """Whose rows the queue has: with an owner, the index of what is open is walked by id, and finished rows, of
+        which there are many more, are not looked at."""
+        owners: list[NodeId | None] = [None]
+        while True:
+            sql = f"SELECT MIN(owner) FROM delivery WHERE owner > ? AND {_OPEN}"
+            ((owner,),) = self._connection.rows(sql, (owners[-1] or 0,))
+            if owner is None:
+                return owners
+            owners.append(NodeId(owner))
 
     def _condition(self, where: QueueFilter) -> tuple[str, list[Any]]:
         terms: list[str] = [_OPEN]
         params: list[Any] = []
+
+        def add(term: str, values: Sequence[Any]) -> None:
+            terms.append(term)
+            params.extend(values)
+
         for column, value in (
             ("delivery.message", where.message),
             ("delivery.id", where.delivery),
@@ -204,20 +253,60 @@ class Deliveries:
             ("delivery.state", where.state.value if where.state else None),
         ):
             if value is not None:
-                terms.append(f"{column} = ?")
-                params.append(value)
+                add(f"{column} = ?", [value])
+        if where.deliveries:
+            listed, values = in_list(where.deliveries[:MAX_SELECTION])
+            add(f"delivery.id IN {listed}", values)
         if where.domain:
             term, values = folded(self._connection, ("delivery.forward_path",), "@" + where.domain)
-            terms.append(term)
-            params += [value.rstrip("%") for value in values]  # the domain is the end of the path
+            add(term, [value.rstrip("%") for value in values])  # the domain is the end of the path
+        if where.recipient:
+            add(*folded(self._connection, ("delivery.forward_path",), where.recipient))
         if where.sender:
-            term, values = folded(self._connection, ("message.reverse_path",), where.sender)
-            terms.append(term)
-            params += values
+            add(*folded(self._connection, ("message.reverse_path",), where.sender))
         if where.older_than is not None:
-            terms.append("message.created < ?")
-            params.append(moment(self._now() - where.older_than))
+            add("message.created < ?", [moment(self._now() - where.older_than)])
+        if where.younger_than is not None:
+            add("message.created >= ?", [moment(self._now() - where.younger_than)])
+        if where.cause:
+            add("delivery.last_status LIKE ? ESCAPE '!'", [cause_pattern(where.cause)])
+        elif where.cause is not None:
+            add("delivery.last_status IS NULL", [])
         return " AND ".join(terms), params
+
+    def census(self, place: CensusPlace | None, bands: Sequence[datetime], limit: int) -> CensusPart:
+        """Owner by owner, by id: each slice costs what it counts, however much is finished."""
+        owners = self._owners()
+        owner, after = place or CensusPlace(None, DeliveryId(0))
+        at = owners.index(owner) if owner in owners else 0
+        term, values = _owned_by(owner)
+        rows = self._connection.rows(
+            "SELECT delivery.id, dest.name, delivery.state, delivery.last_status, delivery.due, delivery.message"
+            f" {_FROM} WHERE {_OPEN} AND {term} AND delivery.id > ? ORDER BY delivery.id LIMIT ?",
+            [*values, after, limit],
+        )
+        following: CensusPlace | None = None
+        if len(rows) == limit:
+            following = CensusPlace(owner, DeliveryId(rows[-1][0]))
+        elif at + 1 < len(owners):
+            following = CensusPlace(owners[at + 1], DeliveryId(0))
+        return CensusPart(tuple(count_cells(rows, bands)), following)
+
+    def tally(self, where: QueueFilter, limit: int) -> QueueTally:
+        condition, params = self._condition(where)
+        rows = self._connection.rows(
+            f"SELECT delivery.message, message.reverse_path, dest.name, delivery.last_status {_FROM}"
+            f" JOIN message ON message.id = delivery.message WHERE {condition} LIMIT ?",
+            [*params, limit + 1],
+        )
+        counted = [row for row in rows[:limit] if where.cause is None or cause_of(status_of(row[3])) == where.cause]
+        return QueueTally(
+            len(counted),
+            len({row[0] for row in counted}),
+            tuple(Counter(row[1] for row in counted).most_common(_MOST)),
+            tuple(Counter(row[2] for row in counted).most_common(_MOST)),
+            more=len(rows) > limit,
+        )
 
     def depth(self) -> tuple[int, DeliveryId | None]:
         count, oldest = self._connection.rows(
