@@ -5,7 +5,7 @@ Nothing is written here: the caller puts the rows into its own transaction, besi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,8 +34,8 @@ class Recorder:
         """Any event; details that are empty are left out by the helpers below."""
         return Event(EventId(self._ids.new()), at, kind, message, delivery, detail or {})
 
-    def received(self, message: Message, recipients: int) -> Event:
-        """A message is ours."""
+    def received(self, message: Message, recipients: int, asked: Mapping[str, str] | None = None) -> Event:
+        """A message is ours. `asked`: what its sender wants done with it, beside sending it."""
         origin = message.origin
         detail: dict[str, Any] = {"protocol": origin.protocol, "size": message.size, "recipients": recipients}
         if origin.client:
@@ -44,6 +44,8 @@ class Recorder:
             detail["helo"] = origin.helo
         if origin.account:
             detail["account"] = origin.account
+        if asked:
+            detail.update(asked)
         return self.event(EventKind.RECEIVED, message.created, message.id, None, detail)
 
     def queued(self, delivery: Delivery, at: datetime, via: str = "") -> Event:

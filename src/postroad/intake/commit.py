@@ -6,7 +6,8 @@ attempt 2, and are handed to the queue after the commit (house rule: record the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -29,6 +30,7 @@ from postroad.ports.ids import BlobId, DeliveryId, IdSource, MessageId, id_text
 from postroad.ports.signals import Signals
 from postroad.ports.store import (
     Acceptance,
+    Accepted,
     Delivery,
     DeliveryState,
     Event,
@@ -37,11 +39,13 @@ from postroad.ports.store import (
     Refused,
     Store,
     StoreUnavailable,
+    Tx,
 )
 from postroad.routing.directory import Directory
 
 _log = log.get("intake")
 ENVELOPE_VERSION = 1
+TURN = 32  # messages of a batch for which the loop is held
 _ACCEPTED = EnhancedCode(2, 0, 0)
 _DELIVERED = status(250, "2.0.0", "delivered to the mailbox")
 _GIVEN_UP = status(451, "4.3.0", "the message could not be stored in time, try again later")
@@ -63,6 +67,15 @@ class _Rows:
     deliveries: list[Delivery]
     events: list[Event]
     local: list[NewMailboxMessage]
+    remote: list[Delivery]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message that only needs its commit."""
+
+    mail: MailTransaction
+    acceptance: Acceptance
     remote: list[Delivery]
 
 
@@ -101,6 +114,32 @@ class Committer:
         self, mail: MailTransaction, spooled: Spooled, flags: BodyFlag, *, bounce_of: MessageId | None = None
     ) -> Status:
         """Make the message ours and say so; or say why not. Nothing is kept of what is refused."""
+        prepared = await self.prepare(mail, spooled, flags, bounce_of=bounce_of)
+        try:
+            return await self._answer(prepared, self._store.accept(prepared.acceptance))
+        except StoreUnavailable as error:
+            return not_stored(error)
+
+    async def commit_all(self, messages: Sequence[Prepared], then: Callable[[Tx], None] | None = None) -> list[Status]:
+        """The same for many that a program sent at once: one commit for all, an answer for each.
+
+        `then` is called in the same transaction, when their rows are there.
+        """
+        try:
+            commits = self._store.accept_all([each.acceptance for each in messages], then)
+        except StoreUnavailable as error:
+            return [not_stored(error)] * len(messages)
+        answers = []
+        for number, (prepared, commit) in enumerate(zip(messages, commits, strict=True), 1):
+            answers.append(await self._answer(prepared, commit))
+            if number % TURN == 0:
+                await asyncio.sleep(0)  # others want the loop too
+        return answers
+
+    async def prepare(
+        self, mail: MailTransaction, spooled: Spooled, flags: BodyFlag, *, bounce_of: MessageId | None = None
+    ) -> Prepared:
+        """All rows of a message. Nothing is awaited but the rendering of a large one."""
         rendering = None
         if any(planned.target.is_local for planned in mail.planned.values()):
             quick = is_quick(spooled) and spooled.content
@@ -118,21 +157,27 @@ class Committer:
             content_record(rendering, message.blob, message.size) if rendering else None,
             abandoned=mail.gone,
         )
+        return Prepared(mail, acceptance, rows.remote)
+
+    async def _answer(self, prepared: Prepared, commit: Awaitable[Accepted]) -> Status:
+        acceptance = prepared.acceptance
         try:
-            accepted = await self._patience.wait(acceptance, self._store.accept(acceptance))
+            accepted = await self._patience.wait(acceptance, commit)
         except StoreUnavailable as error:
-            return (NO_SPACE if error.no_space else STORE_FAILED).because(str(error))
+            return not_stored(error)
         except Refused as error:  # a mailbox went away between RCPT and now: the next try will see that
             return STORE_FAILED.because(str(error))
         if accepted is None:
             return _GIVEN_UP
         if accepted.dropped:
             return _ABANDONED
-        self._now_ours(mail, message, rows, spooled.content)
-        return accepted_status(message.id)
+        self._now_ours(prepared)
+        return accepted_status(acceptance.message.id)
 
-    def _now_ours(self, mail: MailTransaction, message: Message, rows: _Rows, content: bytes | None) -> None:
+    def _now_ours(self, prepared: Prepared) -> None:
         """Wake whoever waits for this: the queue, and sessions that look at the mailboxes."""
+        mail, acceptance, remote = prepared.mail, prepared.acceptance, prepared.remote
+        message = acceptance.message
         COUNTERS.accepted += 1
         _log.info(
             "accepted",
@@ -142,23 +187,25 @@ class Committer:
             recipients=len(mail.recipients),
             size=message.size,
         )
-        if rows.local:
-            COUNTERS.delivered += len(rows.local)
-            for row in rows.local:
+        if acceptance.local:
+            COUNTERS.delivered += len(acceptance.local)
+            for row in acceptance.local:
                 self._signals.publish(f"mailbox:{row.mailbox}")
             self._directory.delivered([planned.target for planned in mail.planned.values()])
-        if not rows.remote:
+        if not remote:
             return
-        if self._handoff is not None and rows.remote[0].owner is not None:
-            self._handoff.take(message, rows.remote, content)
+        if self._handoff is not None and remote[0].owner is not None:
+            self._handoff.take(message, remote, acceptance.content)
         else:
             self._signals.publish("queue")
 
     def _rows(self, mail: MailTransaction, message: Message) -> _Rows:
-        rows = _Rows([], [self._recorder.received(message, len(mail.recipients))], [], [])
+        rows = _Rows([], [self._recorder.received(message, len(mail.recipients), mail.tracking)], [], [])
         prefix = b""
         for planned in mail.planned.values():
-            if planned.target.is_local:
+            if planned.end is not None:
+                self._born_over(rows, message, planned, planned.end)
+            elif planned.target.is_local:
                 prefix = prefix or return_path(message.reverse_path)
                 self._born_delivered(rows, message, planned, prefix)
             else:
@@ -193,6 +240,23 @@ class Committer:
             )
         )
 
+    def _born_over(self, rows: _Rows, message: Message, planned: PlannedDelivery, end: Status) -> None:
+        """Nothing is to be done for it, and its fate is on record: in a sandbox, or nobody here takes it."""
+        target, now = planned.target, message.created
+        state = DeliveryState.DELIVERED if end.is_success else DeliveryState.BOUNCED
+        delivery = Delivery(
+            DeliveryId(self._ids.new()),
+            message.id,
+            target.dest,
+            target.forward_path,
+            state,
+            planned.orig,
+            last_status=end,
+            finished=now,
+        )
+        rows.deliveries.append(delivery)
+        rows.events.append(self._recorder.final(delivery, state, now, reply=str(end), cause=end.cause))
+
     def _born_queued(self, rows: _Rows, message: Message, planned: PlannedDelivery) -> None:
         target, now, birth = planned.target, message.created, self._birth
         owner = self._ownership
@@ -219,6 +283,10 @@ def accepted_status(message: MessageId) -> Status:
     return Status(250, _ACCEPTED, f"queued as {id_text(message)}")
 
 
+def not_stored(error: StoreUnavailable) -> Status:
+    return (NO_SPACE if error.no_space else STORE_FAILED).because(str(error))
+
+
 def _message(
     mail: MailTransaction, spooled: Spooled, flags: BodyFlag, rendering: Rendering | None, bounce_of: MessageId | None
 ) -> Message:
@@ -243,6 +311,10 @@ def _message(
         mail.body,
         mail.account.id if mail.account else None,
         bounce_of,
+        mail.server,
+        mail.stream,
+        mail.tag,
+        mail.metadata,
     )
 
 

@@ -6,7 +6,7 @@ awaitable of one where something has to be read.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +14,7 @@ from postroad.accounts.credentials import Credentials
 from postroad.events.recorder import Recorder
 from postroad.intake import fields
 from postroad.intake.checks import Policy, limits, loop, recipients, relay, sender
-from postroad.intake.commit import Committer, accepted_status, segment_header
+from postroad.intake.commit import Committer, Prepared, accepted_status, segment_header
 from postroad.intake.patience import Patience
 from postroad.intake.refusals import RefusalBuffer
 from postroad.intake.repeats import Repeats
@@ -30,7 +30,7 @@ from postroad.ports.blobs import BlobStore
 from postroad.ports.clock import Clock
 from postroad.ports.handoff import Handoff, Ownership
 from postroad.ports.ids import BlobId, IdSource, MessageId, id_text
-from postroad.ports.store import AccountRecord, Lane, Refusal, Store, StoreUnavailable
+from postroad.ports.store import AccountRecord, Lane, Refusal, Store, StoreUnavailable, Tx
 from postroad.routing.aliases import Resolution
 from postroad.routing.directory import Directory
 
@@ -48,6 +48,7 @@ _LOGIN_REFUSED = status(535, "5.7.8", "Authentication credentials invalid")
 _LOGIN_LATER = status(454, "4.7.0", "Temporary authentication failure")
 _NO_RECIPIENTS = status(554, "5.5.1", "no valid recipients")
 LOCAL_ORIGIN = Origin(TRUSTED_SERVICE, "")
+_NOWHERE = Resolution(is_ours=False)
 _NOT_NOW = status(451, "4.3.0", "temporary problem here, try again later")
 
 
@@ -106,6 +107,8 @@ class Intake:
 
     def recipient(self, transaction: MailTransaction, path: ForwardPath) -> Status | Awaitable[Status]:
         """RCPT: 250 and the recipient is taken, or the refusal."""
+        if transaction.sandbox:
+            return self._judge_in_sandbox(transaction, path)
         resolution = self._directory.resolve(path)
         if isinstance(resolution, Resolution):
             return self._judge(transaction, path, resolution)
@@ -125,6 +128,23 @@ class Intake:
             if refused is not None:
                 return refused
         transaction.add(path, resolution.targets)
+        return _RECIPIENT_OK
+
+    def _judge_in_sandbox(self, transaction: MailTransaction, path: ForwardPath) -> Status:
+        refused = limits.recipients_are_few(self._policy, transaction, _NOWHERE)
+        if refused is not None:
+            return refused
+        transaction.add_to_sandbox(path)
+        return _RECIPIENT_OK
+
+    async def bounce_or_take(self, transaction: MailTransaction, path: ForwardPath) -> Status:
+        """RCPT for programs, which hear of a recipient's failure later: who is not known here, or has no room, is taken
+        as bounced. Other refusals stay refusals."""
+        answer = self.recipient(transaction, path)
+        judged = answer if isinstance(answer, Status) else await answer
+        if judged.is_success or not (judged.is_permanent or judged.enhanced == recipients.MAILBOX_FULL):
+            return judged
+        transaction.end(path, judged)
         return _RECIPIENT_OK
 
     def spool(self, transaction: MailTransaction) -> Spool:
@@ -161,15 +181,8 @@ class Intake:
         bounce_of: MessageId | None = None,
     ) -> Status:
         """The end of the body: the message steps, then the commit. 250 means that the message is ours."""
-        if not transaction.planned:
-            spool.discard()
-            return _NO_RECIPIENTS
-        header = spool.end()
-        refused = header if isinstance(header, Status) else self._judge_message(transaction, header)
-        if refused is not None:
-            spool.discard()
-            return refused
-        spooled = spool.finish_small() if spool.is_small else await spool.finish()
+        ended = self._end(transaction, spool)
+        spooled = ended if ended is not None else await spool.finish()
         if isinstance(spooled, Status):
             return spooled
         known = self._repeats.find(transaction, spooled.digest)
@@ -179,6 +192,33 @@ class Intake:
         if answer.is_success:
             self._expect_repeat(transaction, spooled.digest, transaction.message)
         return answer
+
+    def _end(self, transaction: MailTransaction, spool: Spool) -> Spooled | Status | None:
+        """The message steps; then the body, or None when it is in a file that has to be finished."""
+        if not transaction.planned:
+            spool.discard()
+            return _NO_RECIPIENTS
+        header = spool.end()
+        refused = header if isinstance(header, Status) else self._judge_message(transaction, header)
+        if refused is not None:
+            spool.discard()
+            return refused
+        return spool.finish_small() if spool.is_small else None
+
+    async def prepare(self, transaction: MailTransaction, spool: Spool, content: bytes) -> Prepared | Status:
+        """A message that a program has composed: all but its commit, or the refusal. What is small awaits nothing."""
+        waiting = spool.write(content)
+        if waiting is not None:
+            await waiting
+        ended = self._end(transaction, spool)
+        spooled = ended if ended is not None else await spool.finish()
+        if isinstance(spooled, Status):
+            return spooled
+        return await self._services.committer.prepare(transaction, spooled, fields.body_flags(content))
+
+    async def commit_all(self, messages: Sequence[Prepared], then: Callable[[Tx], None] | None = None) -> list[Status]:
+        """Make prepared messages ours: one commit for all of them, an answer for each. `then` joins the transaction."""
+        return await self._services.committer.commit_all(messages, then)
 
     def _judge_message(self, transaction: MailTransaction, header: Header) -> Status | None:
         for step in MESSAGE_STEPS:

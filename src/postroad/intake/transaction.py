@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from postroad.mail.address import ForwardPath, ReversePath
 from postroad.mail.envelope import Origin
-from postroad.ports.ids import MessageId
+from postroad.mail.status import Status, status
+from postroad.ports.ids import MessageId, ServerId
 from postroad.ports.store import Acceptance, AccountRecord
 from postroad.routing.aliases import Target
+from postroad.routing.routes import LOCAL_DEST
 
-SUBMISSION_SERVICES = frozenset(("submission", "submissions"))
+API_SERVICE = "api"  # programs that send by HTTP, each with the token of its server
+SUBMISSION_SERVICES = frozenset(("submission", "submissions", API_SERVICE))
 TRUSTED_SERVICE = "local"  # sendmail, send and our own bounces: they come through the control socket or from inside
+SANDBOX_DEST = "sandbox"
+
+_NOTHING: Mapping[str, str] = {}
+_SANDBOXED = status(250, "2.0.0", "sandbox: accepted, and sent nowhere")
 
 
 class PlannedDelivery:
-    """One delivery to be: a target, and the recipients that led to it."""
+    """One delivery to be: a target, and the recipients that led to it. With `end` it is over when it is born."""
 
-    __slots__ = ("recipients", "target")
+    __slots__ = ("end", "recipients", "target")
 
-    def __init__(self, target: Target, recipient: str) -> None:
+    def __init__(self, target: Target, recipient: str, end: Status | None = None) -> None:
         self.target = target
         self.recipients = [recipient]
+        self.end = end
 
     @property
     def orig(self) -> str:
@@ -42,13 +50,19 @@ class MailTransaction:
         "body",
         "gone",
         "message",
+        "metadata",
         "missed_answer",
         "origin",
         "planned",
         "received",
         "recipients",
         "reverse_path",
+        "sandbox",
+        "server",
         "size",
+        "stream",
+        "tag",
+        "tracking",
     )
 
     def __init__(
@@ -71,6 +85,12 @@ class MailTransaction:
         self.acceptance: Acceptance | None = None
         self.gone = False
         self.missed_answer: Callable[[MailTransaction], None] | None = None  # told who missed it: no cycle
+        self.server: ServerId | None = None  # the sending project whose token submits it
+        self.sandbox = False  # that server's mail is shown as delivered, and goes nowhere
+        self.stream = ""
+        self.tag = ""
+        self.metadata: Mapping[str, str] = _NOTHING
+        self.tracking: Mapping[str, str] = _NOTHING  # what was asked for (`track_opens`, `track_links`), for the event
 
     @property
     def is_submission(self) -> bool:
@@ -99,6 +119,20 @@ class MailTransaction:
                 self.planned[key] = PlannedDelivery(target, name)
             elif name not in planned.recipients:
                 planned.recipients.append(name)
+
+    def end(self, path: ForwardPath, status: Status) -> None:
+        """Take a recipient whose fate is known now: bounced, with what our own rules say of it."""
+        self._end(path, LOCAL_DEST, status)
+
+    def add_to_sandbox(self, path: ForwardPath) -> None:
+        """Take a recipient who is shown as having got it."""
+        self._end(path, SANDBOX_DEST, _SANDBOXED)
+
+    def _end(self, path: ForwardPath, dest: str, status: Status) -> None:
+        name = str(path)
+        self.recipients.append(name)
+        if name not in self.planned:
+            self.planned[name] = PlannedDelivery(Target(name, dest), name, status)
 
     def abandoned(self) -> None:
         """The client has gone. Before the commit nothing is kept; after it, its next try is known as a repeat."""

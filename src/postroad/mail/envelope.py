@@ -34,7 +34,7 @@ class TlsInfo(Struct, frozen=True, gc=False):
 class Origin(Struct, frozen=True, gc=False):
     """How and from whom a message came."""
 
-    service: str  # listener: mx, submission, submissions, lmtp; or local (sendmail, bounce, api)
+    service: str  # listener: mx, submission, submissions, lmtp, api; or local (sendmail, bounces)
     connection: str  # the id that the log knows this connection by
     client: str = ""  # IP address of the peer, empty for local
     client_port: int = 0
@@ -48,6 +48,8 @@ class Origin(Struct, frozen=True, gc=False):
         """The `with` word of Received (RFC 3848)."""
         if self.service == "local":
             return "local"
+        if self.service == "api":
+            return "HTTP"
         base = "LMTP" if self.service == "lmtp" else "ESMTP" if self.esmtp else "SMTP"
         if base == "SMTP":
             return base

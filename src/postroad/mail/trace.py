@@ -24,7 +24,7 @@ def received(origin: Origin, *, by: str, id: str, when: datetime, recipient: str
 
 
 def _from(origin: Origin) -> str:
-    if origin.service == "local":  # RFC 5321 §4.4 demands FROM "in an SMTP environment": there was none
+    if origin.service in ("local", "api"):  # RFC 5321 §4.4 demands FROM "in an SMTP environment": there was none
         return ""
     if origin.account:  # people's addresses and networks are not told to their recipients
         return f"from {_submitter_name(origin.helo)}\r\n\t"

@@ -740,6 +740,12 @@ class Store(Protocol):
     def accept(self, acceptance: Acceptance) -> Awaitable[Accepted]:
         """Content first, then rows, one sync and one commit for all that wait. Raises StoreUnavailable or Refused."""
 
+    def accept_all(
+        self, acceptances: Sequence[Acceptance], then: Callable[[Tx], None] | None = None
+    ) -> list[Awaitable[Accepted]]:
+        """The same for many that belong together: one sync and one commit for all of them, however many; a result for
+        each. `then` is called in that transaction, behind their rows. Raises StoreUnavailable."""
+
     def append(self, append: MailboxAppend) -> Awaitable[Uid]:
         """APPEND: content, place, rendering and row, in the same groups as `accept`. Raises StoreUnavailable or
         Refused (the mailbox is gone)."""

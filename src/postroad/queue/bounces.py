@@ -117,7 +117,7 @@ def withheld_because(message: Message) -> str:
     """Why this message's sender gets no report; "" when it does."""
     if not message.reverse_path:
         return "the reverse-path is null: a report about it would have nowhere to go (RFC 5321 §6.1)"
-    if message.account is None and message.origin.service != LOCAL_SERVICE:
+    if message.account is None and message.server is None and message.origin.service != LOCAL_SERVICE:
         return "the sender did not log in here, so its address is unproven and a report might hit a stranger"
     return ""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from postroad.adapters.sql.migrate import Schema, found_in, migrate, refuse_newe
 from postroad.adapters.sql.names import NameCaches
 from postroad.adapters.sql.reserve import BALLAST, Reserve
 from postroad.adapters.sql.tx import SqlTx
-from postroad.adapters.sql.units import AcceptUnit, AppendUnit, GroupQueue, OutcomeUnit, WorkUnit
+from postroad.adapters.sql.units import AcceptUnit, AppendUnit, GroupQueue, OutcomeUnit, Unit, WorkUnit
 from postroad.adapters.sql.writer import RECOVER_EVERY, Writer
 from postroad.config.schema import Limits, Storage
 from postroad.ports.clock import Clock
@@ -35,6 +36,8 @@ from postroad.ports.store import (
 )
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 DATABASE_FILE = "postroad.db"
 _READERS = 4
@@ -155,6 +158,19 @@ class Database:
         queue.put(AcceptUnit(acceptance, future))
         return future
 
+    def accept_all(
+        self, acceptances: Sequence[Acceptance], then: Callable[[Tx], None] | None = None
+    ) -> list[Awaitable[Accepted]]:
+        queue, loop = self._open()
+        units: list[Unit] = [AcceptUnit(acceptance, loop.create_future()) for acceptance in acceptances]
+        futures: list[Awaitable[Accepted]] = [unit.future for unit in units]
+        if then is not None:
+            last = WorkUnit(then, loop.create_future())
+            last.future.add_done_callback(_looked_at)
+            units.append(last)
+        queue.put_together(units)
+        return futures
+
     def append(self, append: MailboxAppend) -> Awaitable[Uid]:
         queue, loop = self._open()
         future: asyncio.Future[Uid] = loop.create_future()
@@ -204,6 +220,12 @@ class Database:
     def figures(self) -> Mapping[str, int]:
         """For metrics: `backlog`, and what the engine counts (`wal_bytes`)."""
         return {"backlog": self.backlog, **self.engine.figures()}
+
+
+def _looked_at(future: asyncio.Future[None]) -> None:
+    """Nobody waits for what rides behind a batch; that it failed is worth a line."""
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.warning("what goes with a batch was not written: %s", error)
 
 
 def open_database(

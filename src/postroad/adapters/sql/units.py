@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from postroad.ports.blobs import BlobPlace, BlobRecord
 from postroad.ports.ids import BlobId
 from postroad.ports.store import Acceptance, Lane, MailboxAppend, Outcomes, Tx
 
-MAX_UNITS = 512  # in one group
+MAX_UNITS = 512  # in one group; what was put in together is not split, however much it is
 MAX_OCTETS = 8 * 1024 * 1024
 GATHER = 0.008  # seconds that a unit may wait for as many as came last time
 OUTCOME_WAIT = 0.02  # seconds that an outcome may wait for company
@@ -25,6 +25,7 @@ class AcceptUnit:
     acceptance: Acceptance
     future: asyncio.Future[Any]
     place: BlobPlace | None = None
+    follows: bool = False  # goes into the same group as the unit before it
 
     @property
     def record(self) -> BlobRecord | None:
@@ -53,6 +54,7 @@ class AppendUnit:
     future: asyncio.Future[Any]
     place: BlobPlace | None = None
     abandoned: bool = False
+    follows: bool = False
 
     @property
     def record(self) -> BlobRecord | None:
@@ -75,6 +77,7 @@ class OutcomeUnit:
     outcomes: Outcomes
     future: asyncio.Future[Any]
     size: int = 0
+    follows: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -82,6 +85,7 @@ class WorkUnit:
     function: Callable[[Tx], Any]
     future: asyncio.Future[Any]
     size: int = 0
+    follows: bool = False
 
 
 ContentUnit = AcceptUnit | AppendUnit
@@ -116,6 +120,17 @@ class GroupQueue:
     def put(self, unit: Unit, lane: Lane = Lane.NORMAL) -> None:
         (self._normal if lane is Lane.NORMAL else self._low).append(unit)
         self._awaited += not isinstance(unit, OutcomeUnit)
+        self._wake_in_time()
+
+    def put_together(self, units: Sequence[Unit]) -> None:
+        """Units that one group takes all. They arrive in one step, so that the writer never sees a part of them."""
+        for unit in units[1:]:
+            unit.follows = True
+        self._normal.extend(units)
+        self._awaited += len(units)
+        self._wake_in_time()
+
+    def _wake_in_time(self) -> None:
         if len(self._normal) >= MAX_UNITS or self._awaited >= self._expected:
             self._wake_soon()
         else:
@@ -169,7 +184,7 @@ class GroupQueue:
         group: list[Unit] = []
         octets = 0
         self._expected, self._awaited = max(1, self._awaited), 0
-        while self._normal and len(group) < MAX_UNITS and octets < MAX_OCTETS:
+        while self._normal and ((len(group) < MAX_UNITS and octets < MAX_OCTETS) or self._normal[0].follows):
             unit = self._normal.popleft()
             octets += unit.size
             group.append(unit)

@@ -7,6 +7,7 @@ from postroad.intake.transaction import MailTransaction
 from postroad.mail.status import Status, status
 from postroad.routing.aliases import Resolution
 
+MAILBOX_FULL = (4, 2, 2)  # RFC 3463 §3.3: the one temporary refusal that is about the recipient alone
 _FULL = status(452, "4.2.2", "the mailbox is full")
 
 
