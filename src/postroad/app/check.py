@@ -16,12 +16,12 @@ from pathlib import Path
 
 from postroad.app import lock
 from postroad.app.access import reading
-from postroad.app.records import RecordFinding, verify_host, verify_mx, verify_spf
 from postroad.app.roles import listeners
 from postroad.config.problems import ConfigError
 from postroad.config.schema import Settings
 from postroad.config.values import split_address
 from postroad.ports.store import DomainKind, StoreUnavailable
+from postroad.reports.dnscheck import RecordFinding, verify_host, verify_mx, verify_spf
 
 SQLITE_NEEDED = (3, 51, 3)  # older ones can corrupt a WAL file when two connections write or checkpoint at once
 EXPIRY_WARNING = timedelta(days=14)

@@ -9,13 +9,13 @@ from pathlib import Path
 from postroad.app import lock
 from postroad.app.arguments import Arguments
 from postroad.app.operations import perform
-from postroad.app.records import WantedRecord, records_wanted
 from postroad.app.services import open_services
 from postroad.config.load import load
 from postroad.config.problems import ConfigError, Problem
 from postroad.config.values import hostname as hostname_problem
 from postroad.mail.address import Address, AddressError
 from postroad.ports.store import Refused
+from postroad.reports.dnscheck import WantedRecord, records_wanted
 
 _CONFIGURATION = """\
 # Written by `postroad quickstart`. Every setting: docs/reference/settings.md. `postroad check` says what is wrong.

@@ -108,7 +108,7 @@ def records(context: Context, name: str, as_json: bool) -> None:
     \b
     postroad domain records example.com
     """
-    from postroad.app.records import records_wanted
+    from postroad.reports.dnscheck import records_wanted
 
     wanted = records_wanted(_get(context, name).name, context.settings.hostname)
     if as_json:

@@ -45,3 +45,6 @@ class Resolver(Protocol):
     async def txt(self, name: str) -> DnsAnswer: ...
 
     async def ptr(self, address: str) -> DnsAnswer: ...
+
+    def forget(self) -> None:
+        """Empty the cache: the next look-ups ask anew."""

@@ -18,7 +18,6 @@ from postroad.app.janitor import Janitor
 from postroad.app.ledger import prove
 from postroad.app.operations import OPERATIONS, perform
 from postroad.app.quickstart import Plan, carry_out
-from postroad.app.records import records_wanted, verify_host, verify_mx, verify_spf
 from postroad.app.sendmail import header_recipients
 from postroad.app.services import open_services
 from postroad.app.words import command_line
@@ -27,6 +26,7 @@ from postroad.config.schema import Retention
 from postroad.mail.header import Header
 from postroad.ports.dns import DnsAnswer, DnsOutcome, MxRecord
 from postroad.ports.store import Lane, Refusal, Refused, Tx
+from postroad.reports.dnscheck import records_wanted, verify_host, verify_mx, verify_spf
 from postroad.testing.server import write_configuration
 
 FOUND, NXDOMAIN, FAILED = DnsOutcome.FOUND, DnsOutcome.NXDOMAIN, DnsOutcome.FAILED
