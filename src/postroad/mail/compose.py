@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-from postroad.mail.address import Address, AddressError
-from postroad.mail.addresses import Mailbox, parse_addresses
 from postroad.mail.header import date_time
-from postroad.mail.render import encoded_words
+from postroad.mail.people import PeopleError, Person, encoded, read_people, spell
 
 MAX_LINE = 76  # RFC 2045 §6.7 and §6.8; RFC 5322 §2.1.1 would have 78
 MAX_TEXT_LINE = 998  # RFC 5322 §2.1.1
+MAX_WORD = 900  # octets of a word in a field: behind the longest name it is still in a line
 
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 §3.6.8
-_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")  # RFC 6838 §4.2
-_ATOMS = re.compile(rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+(?: [A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*")
+_MEDIA_TYPE = re.compile(  # RFC 6838 §4.2; parameters whose values are tokens
+    r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(?:; ?[A-Za-z0-9-]{1,40}=[A-Za-z0-9!#$&^_.+-]{1,100}){0,4}"
+)
+_CONTENT_ID = re.compile(r"[!-;=?-~]{1,900}")  # RFC 2045 §7 wants left@right; mail programs write any word
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _OWN = frozenset(("from", "to", "cc", "reply-to", "subject", "date", "message-id", "mime-version"))
@@ -36,7 +37,8 @@ class ComposeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file. With `content_id` (without angle brackets) it is inline, for HTML to refer to as `cid:`."""
+    """A file; its media type may have parameters. With `content_id` (without angle brackets) it is inline, for HTML to
+    refer to as `cid:`."""
 
     name: str
     content: bytes
@@ -46,15 +48,15 @@ class Attachment:
 
 def compose(
     *,
-    header_from: str,
-    to: Sequence[str],
+    header_from: str | Person,
+    to: Sequence[str | Person],
     subject: str,
     date: datetime,
     message_id: str,
     text: str = "",
     html: str = "",
-    cc: Sequence[str] = (),
-    reply_to: Sequence[str] = (),
+    cc: Sequence[str | Person] = (),
+    reply_to: Sequence[str | Person] = (),
     attachments: Sequence[Attachment] = (),
     fields: Iterable[tuple[str, str]] = (),
 ) -> bytes:
@@ -92,50 +94,33 @@ def _other_field(name: str, value: str) -> bytes:
         raise ComposeError(f"{name!r} is no name for a field")
     if name.lower() in _OWN or name.lower().startswith("content-"):
         raise ComposeError(f"{name} is set by an option of its own")
+    if _CONTROL.search(value):
+        raise ComposeError(f"{name} holds a control character")
+    octets = value.encode("utf-8", "surrogatepass")
+    words = octets.split(b" ")
+    if octets.isascii() and max(map(len, words)) <= MAX_WORD:
+        return _fold(name.encode() + b":", words)  # as it is: a URL or a message id in encoded words is none any more
     return text_field(name, value)
 
 
-def _address_field(name: str, values: Sequence[str]) -> bytes:
-    found = [_spell(mailbox) for value in values for mailbox in _mailboxes(name, value)]
-    if not found or (name == "From" and len(found) > 1):
+def _address_field(name: str, values: Sequence[str | Person]) -> bytes:
+    people: list[Person] = []
+    for value in values:
+        people += _people(name, value) if isinstance(value, str) else (value,)
+    if not people or (name == "From" and len(people) > 1):
         raise ComposeError(f"{name} needs {'one address' if name == 'From' else 'an address'}")
-    words = [address + b"," for address in found[:-1]] + found[-1:]
-    return _fold(name.encode() + b":", [part for word in words for part in word.split(b"\r\n ")])
+    words = [*spell(people[0])]
+    for person in people[1:]:
+        words[-1] += b","
+        words += spell(person)
+    return _fold(name.encode() + b":", words)
 
 
-def _mailboxes(name: str, value: str) -> list[Mailbox]:
-    if _CONTROL.search(value):
-        raise ComposeError(f"{name} holds a control character")
-    return parse_addresses(value.encode("utf-8", "surrogatepass"))
-
-
-def _spell(mailbox: Mailbox) -> bytes:
-    """`Name <a@b>`; a space within stands where the line may be broken."""
-    if mailbox.local_part is None or mailbox.domain is None:
-        raise ComposeError("a group is no address")
-    address = _address(mailbox.local_part.decode(), mailbox.domain.decode())
-    if not mailbox.name:
-        return address
-    name = mailbox.name
-    if not name.isascii() or len(name) > MAX_LINE - 4 or b"=?" in name:
-        return b"\r\n ".join([*_encoded(name), b"<" + address + b">"])
-    if not _ATOMS.fullmatch(name):
-        name = b'"' + name.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
-    return name + b"\r\n <" + address + b">"
-
-
-def _address(local_part: str, domain: str) -> bytes:
-    quoted = local_part.replace("\\", "\\\\").replace('"', '\\"')
-    for candidate in (local_part, f'"{quoted}"'):  # the header's grammar has dropped quotes that it may need
-        try:
-            address = str(Address.parse(f"{candidate}@{domain}"))
-        except AddressError as error:
-            cause = error
-            continue
-        if not address.isascii():
-            raise ComposeError(f"{address}: a local part beyond ASCII needs SMTPUTF8")
-        return address.encode()
-    raise ComposeError(f"{local_part}@{domain}: {cause}")
+def _people(name: str, value: str) -> Sequence[Person]:
+    try:
+        return read_people(value)
+    except PeopleError as error:
+        raise ComposeError(f"{name}: {error.given}: {error}") from None
 
 
 def _encoded(octets: bytes) -> list[bytes]:
@@ -143,7 +128,7 @@ def _encoded(octets: bytes) -> list[bytes]:
         octets.decode()
     except UnicodeDecodeError as error:
         raise ComposeError("a lone surrogate is no text") from error
-    return encoded_words(octets, 36).split(b" ")  # 60 octets a word: with a field's name in front it fits a line
+    return encoded(octets)
 
 
 def _fold(line: bytes, words: list[bytes]) -> bytes:
@@ -193,8 +178,8 @@ def _file(attachment: Attachment) -> Entity:
     lines = [b"Content-Type: " + kind.encode(), b"Content-Transfer-Encoding: base64"]
     lines.append(_disposition("inline" if attachment.content_id else "attachment", attachment.name))
     if attachment.content_id:
-        if not _MESSAGE_ID.fullmatch(f"<{attachment.content_id}>"):
-            raise ComposeError(f"{attachment.content_id!r} is no Content-ID: it looks like left@right")
+        if not _CONTENT_ID.fullmatch(attachment.content_id):
+            raise ComposeError(f"{attachment.content_id!r} is no Content-ID: it is one word without angle brackets")
         lines.append(b"Content-ID: <%b>" % attachment.content_id.encode())
     return lines, _base64(attachment.content)
 

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from postroad.mail.address import Address
 from postroad.mail.compose import Attachment, ComposeError, compose
+from postroad.mail.people import Person
 
 DATE = datetime(2025, 7, 1, 10, 0, tzinfo=UTC)
 
@@ -86,6 +88,33 @@ def test_many_recipients_are_folded():
     assert len(read(content)["cc"].addresses) == 2
 
 
+def test_people_once_read_are_spelled_as_others():
+    bob = Person("Bee, Bob", Address.parse("bob@b.test"))
+    assert built(to=[bob]) == built(to=['"Bee, Bob" <bob@b.test>'])
+    assert built(to=["Team: bob@b.test, carol@c.test;"]) == built(to=["bob@b.test", "carol@c.test"])
+
+
+def test_other_fields_stay_as_they_are_where_they_can():
+    link = f"<https://a.test/{'u' * 300}>"
+    content = built(fields=[("List-Unsubscribe", link), ("References", "<1@a.test> " * 30), ("X-Name", "Jörg")])
+    assert b"\r\nList-Unsubscribe: " + link.encode() + b"\r\n" in content
+    message = read(content)
+    assert message["references"].split() == ["<1@a.test>"] * 30
+    assert message["x-name"] == "Jörg"
+    assert len(read(built(fields=[("X-Long", "x" * 5000)]))["x-long"].replace(" ", "")) == 5000
+
+
+def test_calendar_files_keep_their_method():
+    event = Attachment("i.ics", b"BEGIN:VCALENDAR", "text/calendar; method=REQUEST; charset=utf-8")
+    (part,) = read(built(attachments=[event])).iter_attachments()
+    assert (part.get_content_type(), part.get_param("method")) == ("text/calendar", "REQUEST")
+
+
+def test_an_inline_picture_may_have_any_word_as_its_id():
+    message = read(built(html='<img src="cid:logo">', attachments=[Attachment("l.png", b"PNG", "image/png", "logo")]))
+    assert [part["content-id"] for part in message.walk() if part["content-id"]] == ["<logo>"]
+
+
 def test_other_fields():
     message = read(
         built(reply_to=["r@b.test"], fields=[("X-Tag", "welcome"), ("List-Unsubscribe", "<https://a.test/u>")])
@@ -149,7 +178,7 @@ def test_html_alone_and_long_file_names():
         {"header_from": "alice@a.test\nBcc: x@y"},
         {"header_from": "a@b.test, c@d.test"},
         {"header_from": ""},
-        {"header_from": "Group: a@b.test;"},
+        {"header_from": "Group: a@b.test, c@d.test;"},
         {"header_from": "no address"},
         {"to": ["bob"]},
         {"to": ["müller@b.test"]},
