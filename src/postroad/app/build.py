@@ -16,9 +16,8 @@ from postroad.adapters.net.listen import Doorman, Listener, listen
 from postroad.adapters.startlog import MappedStartLog
 from postroad.app.control import ControlServer
 from postroad.app.fronts import Fronts
-from postroad.app.health import HealthServer
 from postroad.app.janitor import Janitor
-from postroad.app.roles import IMPLICIT_TLS, METRICS, listeners, roles
+from postroad.app.roles import IMPLICIT_TLS, METRICS, WEB, listeners, roles
 from postroad.app.services import Services, node_name
 from postroad.config.problems import ConfigError, Problem
 from postroad.config.schema import Listen, Settings
@@ -36,7 +35,9 @@ from postroad.sessions.idle import IdlePoll
 
 if TYPE_CHECKING:
     from postroad.adapters.net.tls import ServerTls
+    from postroad.app.web import WebFronts
 
+_HTTP = WEB | {METRICS.service}
 GRACE = 10.0  # seconds that conversations get to end
 
 _log = log.get("node")
@@ -61,7 +62,7 @@ class Node:
         self._roles = roles(settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: list[Listener] = []
-        self._health: list[HealthServer] = []
+        self._web: WebFronts | None = None
         self._closing = False
         self._ready = False
         self._inside = Hub()
@@ -151,17 +152,18 @@ class Node:
     async def _listen(self, wanted: Listen) -> None:
         endpoint = _endpoint(wanted.address)
         try:
-            actual = await (self._serve_health if wanted.service == METRICS.service else self._serve)(wanted, endpoint)
+            actual = await (self._serve_http if wanted.service in _HTTP else self._serve)(wanted, endpoint)
         except OSError as error:
             why = f"{_why(error)}; {_step(error)}"
             raise CannotListen(f"cannot listen for {wanted.service} on {endpoint}: {why}") from error
         self.endpoints.setdefault(wanted.service, []).append(actual)
 
-    async def _serve_health(self, _: Listen, endpoint: Endpoint) -> Endpoint:
-        server = HealthServer(endpoint, ready=self.not_ready, gauges=self.gauges)
-        await server.start()
-        self._health.append(server)
-        return server.endpoint
+    async def _serve_http(self, wanted: Listen, endpoint: Endpoint) -> Endpoint:
+        if self._web is None:
+            from postroad.app.web import WebFronts
+
+            self._web = WebFronts(self, self._doorman)
+        return await self._web.listen(wanted.service, endpoint)
 
     async def _serve(self, wanted: Listen, endpoint: Endpoint) -> Endpoint:
         listener = await listen(
@@ -182,6 +184,8 @@ class Node:
         for listener in self._listeners:
             listener.close()
         await self._control.close()
+        if self._web:
+            await self._web.close(grace)
         await self._inside.stop(grace)
         if self._sender:
             await self._sender.stop(grace)
@@ -191,8 +195,6 @@ class Node:
         await self._outside.stop(grace)
         await self.intake.close()
         await self.resolver.close()
-        for server in self._health:
-            await server.close()
         if self._start_log:
             self._start_log.close()
 
@@ -201,6 +203,8 @@ class Node:
         certificate, key = settings.tls.certificate, settings.tls.key
         if self._tls and certificate and key:
             self._tls.reload(certificate, key)
+        if self._web:
+            self._web.reload(settings)
         log.set_level(settings.log.level)
 
     async def not_ready(self) -> str:

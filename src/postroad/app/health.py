@@ -1,92 +1,24 @@
-"""The `metrics` listener: /healthz/live, /healthz/ready, /metrics. starlette and uvicorn, inside our loop.
-
-Both are imported when such a listener starts, so that a node without one does not carry them.
-"""
+"""What the `metrics` listener answers: /healthz/live, /healthz/ready, /metrics. `http.py` serves it."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from postroad.observe.metrics import Gauge, render
-from postroad.ports.net import Endpoint
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 Ready = Callable[[], Awaitable[str]]  # an empty text, or why not
 Gauges = Callable[[], Awaitable[Sequence[Gauge]]]
 PATIENCE = 5.0  # seconds for a figure to be read
 
 
-class HealthServer:
-    """One HTTP listener. `close` ends it."""
-
-    def __init__(self, endpoint: Endpoint, *, ready: Ready, gauges: Gauges) -> None:
-        self._socket = _bind(endpoint)
-        host, port, *_ = self._socket.getsockname()
-        self.endpoint = Endpoint(host, port)
-        self._app = _application(ready, gauges)
-        self._task: asyncio.Task[None] | None = None
-        self._stop: Callable[[], None] = lambda: None
-
-    async def start(self) -> None:
-        """Returns when it answers."""
-        import uvicorn
-
-        class Server(uvicorn.Server):
-            @contextmanager
-            def capture_signals(self) -> Iterator[None]:
-                yield  # signals belong to the lifecycle
-
-        config = uvicorn.Config(
-            self._app,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            http="h11",
-            ws="none",
-            server_header=False,
-            timeout_keep_alive=30,
-        )
-        server = Server(config)
-        self._task = asyncio.create_task(server.serve(sockets=[self._socket]), name="metrics")
-        while not server.started and not self._task.done():
-            await asyncio.sleep(0.005)
-
-        def stop() -> None:
-            server.should_exit = True
-
-        self._stop = stop
-
-    async def close(self) -> None:
-        self._stop()
-        if self._task:
-            await self._task
-        self._socket.close()
-
-
-def _bind(endpoint: Endpoint) -> socket.socket:
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((endpoint.host, endpoint.port))
-    except BaseException:
-        listening.close()
-        raise
-    return listening
-
-
-def _application(ready: Ready, gauges: Gauges) -> Starlette:
-    from starlette.applications import Starlette
-    from starlette.responses import PlainTextResponse, Response
-    from starlette.routing import Route
+def application(ready: Ready, gauges: Gauges) -> Starlette:
+    """Of one node."""
 
     async def live(_: Request) -> Response:
         return PlainTextResponse("live\n")

@@ -17,10 +17,13 @@ SERVICES: dict[str, tuple[str, tuple[int, ...]]] = {
     "imaps": ("imap", (993,)),
     "pop3": ("pop3", (110,)),
     "pop3s": ("pop3", (995,)),
+    "http": ("web", (80,)),
+    "https": ("web", (443,)),
 }
-IMPLICIT_TLS = frozenset({"submissions", "imaps", "pop3s"})
+IMPLICIT_TLS = frozenset({"submissions", "imaps", "pop3s", "https"})
+WEB = frozenset({"http", "https"})
 METRICS = Listen("metrics", "127.0.0.1:9667")
-ROLES = frozenset({"mx", "submission", "imap", "pop3", "sender", "janitor"})
+ROLES = frozenset({"mx", "submission", "imap", "pop3", "web", "sender", "janitor"})
 
 
 def roles(settings: Settings) -> frozenset[str]:

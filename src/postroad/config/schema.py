@@ -147,6 +147,48 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Http:
+    header_timeout: float = setting(
+        15.0, "patience for a request's line and header fields", unit="seconds", check=values.at_least(1)
+    )
+    body_timeout: float = setting(
+        30.0, "patience for a request's body; each 4 KiB of it that came earn a second more", unit="seconds",
+        check=values.at_least(1),
+    )  # fmt: skip
+    write_timeout: float = setting(
+        60.0, "patience with a client that does not read its answer", unit="seconds", check=values.at_least(1)
+    )
+    idle_timeout: float = setting(
+        60.0, "how long a connection is kept for the next request", unit="seconds", check=values.at_least(1)
+    )
+    max_header_size: int = setting(
+        32 * 1024, "a request's line and header fields together; more gets 431", unit="bytes",
+        check=values.at_least(1024),
+    )  # fmt: skip
+    max_header_fields: int = setting(100, "header fields of one request; more gets 431", check=values.at_least(10))
+    max_body_size: int = setting(
+        1024 * 1024, "a request's body, other than mail; more gets 413", unit="bytes", check=values.at_least(1024)
+    )
+    max_email_size: int = setting(
+        10 * 1024 * 1024, "the body of a request that sends one message", unit="bytes", check=values.at_least(1024)
+    )
+    max_batch_size: int = setting(
+        50 * 1024 * 1024, "the body of a request that sends many messages", unit="bytes", check=values.at_least(1024)
+    )
+    body_memory: int = setting(
+        64 * 1024 * 1024, "large bodies in memory at once; further ones wait their turn, then get 503", unit="bytes",
+        check=values.at_least(1024 * 1024),
+    )  # fmt: skip
+    trusted_proxies: tuple[str, ...] = setting(
+        (), "networks whose X-Forwarded-For and X-Forwarded-Proto are believed", check=values.network
+    )
+    hsts: float = setting(
+        0.0, "on https: browsers shall keep to https for so long (0: not said)", unit="seconds",
+        check=values.at_least(0),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Addresses:
     delimiter: str = setting(
         "+", "what stands between a mailbox and its detail; empty: no details", check=values.delimiter
@@ -188,6 +230,7 @@ class Settings:
     dns: Dns = setting(Dns, "resolver")
     delivery: DeliverySettings = setting(DeliverySettings, "the way out")
     limits: Limits = setting(Limits, "limits, each with its reason")
+    http: Http = setting(Http, "the HTTP listeners: limits and patience")
     addresses: Addresses = setting(Addresses, "how addresses are read")
     retention: Retention = setting(Retention, "how long things are kept")
     log: Log = setting(Log, "logs")

@@ -7,7 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from postroad.adapters.net.driver import Driver, endpoint_of
 from postroad.adapters.net.hub import Hub
@@ -22,6 +22,13 @@ Factory = Callable[[], tuple[Machine, Session]]
 BACKLOG = 1024
 
 
+class Guest(Protocol):
+    """Who wants to come in."""
+
+    @property
+    def peer(self) -> Endpoint: ...
+
+
 class Doorman:
     """Counts connections, in all and for each client; the exempt are counted but never turned away for their own."""
 
@@ -34,9 +41,9 @@ class Doorman:
         self._counts: dict[str, int] = {}
         self.count = 0
 
-    def admit(self, driver: Driver) -> Callable[[], None] | None:
+    def admit(self, guest: Guest) -> Callable[[], None] | None:
         """Let a peer in and return what to call when it leaves; None turns it away."""
-        client = driver.peer.host
+        client = guest.peer.host
         have = self._counts.get(client, 0)
         if self.count >= self._total or (have >= self._per_client and not self.exempts(client)):
             COUNTERS.turned_away += 1

@@ -1,0 +1,99 @@
+"""The HTTP listeners of a node: one application behind http and https, and another behind metrics.
+
+Import it only where there is one: uvicorn and starlette come with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from postroad.adapters.net.listen import Doorman
+from postroad.app.health import application as health_application
+from postroad.app.http import HttpServer
+from postroad.app.roles import METRICS
+from postroad.config.problems import ConfigError, Problem
+from postroad.config.schema import Settings
+from postroad.ports.net import Endpoint
+from postroad.web.app import WebApplication, application
+from postroad.web.services import WebServices
+
+if TYPE_CHECKING:
+    from postroad.adapters.net.webtls import WebTls
+    from postroad.app.build import Node
+
+
+class WebFronts:
+    """Starts HTTP listeners and ends them."""
+
+    def __init__(self, node: Node, doorman: Doorman) -> None:
+        self._node = node
+        self._doorman = doorman
+        self._servers: list[HttpServer] = []
+        self._application: WebApplication | None = None
+        self._tls: WebTls | None = None
+
+    async def listen(self, service: str, endpoint: Endpoint) -> Endpoint:
+        """Where it really listens. Raises OSError, ConfigError."""
+        server = self._server(service, endpoint)
+        await server.start()
+        self._servers.append(server)
+        return server.endpoint
+
+    def _server(self, service: str, endpoint: Endpoint) -> HttpServer:
+        node, limits = self._node, self._node.settings.http
+        if service == METRICS.service:
+            return HttpServer(health_application(node.not_ready, node.gauges), endpoint, limits=limits, service=service)
+        if self._application is None:
+            self._application = application(web_services(node))
+        tls = self._certificate() if service == "https" else None
+        return HttpServer(self._application, endpoint, limits=limits, tls=tls, doorman=self._doorman, service=service)
+
+    def _certificate(self) -> WebTls:
+        if self._tls is None:
+            self._tls = _web_tls(self._node.settings)
+        return self._tls
+
+    def reload(self, settings: Settings) -> None:
+        """The certificate for new connections. Raises OSError or ValueError, leaving what was."""
+        if self._tls and settings.tls.certificate and settings.tls.key:
+            self._tls.reload(settings.tls.certificate, settings.tls.key)
+
+    async def close(self, grace: float) -> None:
+        if self._application:
+            self._application.close()
+        for server in self._servers:
+            await server.close(grace)
+
+
+def web_services(node: Node) -> WebServices:
+    """What the front ends work with."""
+    services = node.services
+    return WebServices(
+        settings=node.settings,
+        store=services.store,
+        blobs=services.blobs,
+        intake=node.intake,
+        resolver=node.resolver,
+        credentials=services.credentials,
+        administration=services.administration,
+        actions=services.actions,
+        clock=services.clock,
+        ids=services.ids,
+        random=services.random,
+        workers=services.workers,
+        signals=services.signals,
+        not_ready=node.not_ready,
+        gauges=node.gauges,
+    )
+
+
+def _web_tls(settings: Settings) -> WebTls:
+    from postroad.adapters.net.webtls import WebTls
+
+    certificate, key = settings.tls.certificate, settings.tls.key
+    assert certificate is not None, "checked with the settings"
+    assert key is not None, "checked with the settings"
+    try:
+        return WebTls(certificate, key)
+    except (OSError, ValueError) as error:
+        raise ConfigError([Problem("tls", f"the certificate cannot be used: {error}")]) from error
