@@ -149,7 +149,7 @@ class TestCheck:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             config = write_configuration(tmp_path, (), certificate=cert, key=key, extra="[limits]\nmin_free = 1\n")
-            listen = f"mx=127.0.0.1:{taken.getsockname()[1]},http=127.0.0.1:0"
+            listen = f"mx=127.0.0.1:{taken.getsockname()[1]},managesieve=127.0.0.1:0"
             findings = await examine(load(config, {"POSTROAD_LISTEN": listen}), ask_dns=False)
         problems = [finding for finding in findings if finding.grade is Grade.PROBLEM]
         assert {finding.area for finding in problems} == {"tls", "listen[1].service"}
