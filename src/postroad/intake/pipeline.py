@@ -18,7 +18,7 @@ from postroad.intake.commit import Committer, Prepared, accepted_status, segment
 from postroad.intake.patience import Patience
 from postroad.intake.refusals import RefusalBuffer
 from postroad.intake.repeats import Repeats
-from postroad.intake.spool import STORE_FAILED, Budget, Spool, Spooled
+from postroad.intake.spool import STORE_FAILED, Budget, Digest, Spool, Spooled
 from postroad.intake.transaction import TRUSTED_SERVICE, MailTransaction
 from postroad.mail.address import AddressError, ForwardPath, ReversePath, parse_forward_path, parse_reverse_path
 from postroad.mail.envelope import BodyFlag, Origin
@@ -238,7 +238,7 @@ class Intake:
         self._expect_repeat(transaction, spooled.digest, message)
         return accepted_status(message)
 
-    def _expect_repeat(self, transaction: MailTransaction, digest: bytes, message: MessageId) -> None:
+    def _expect_repeat(self, transaction: MailTransaction, digest: Digest, message: MessageId) -> None:
         """Should the client go before it has our answer, its next try is known."""
         if transaction.origin.service == TRUSTED_SERVICE:
             return

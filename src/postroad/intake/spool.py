@@ -22,6 +22,7 @@ MEMORY_LIMIT = 256 * 1024  # of one body
 CROWDED_LIMIT = 32 * 1024  # the same, while the budget is used up
 BUDGET = 12 * 1024 * 1024  # of all bodies in memory
 FILE_PIECE = 64 * 1024  # gathered before it is written to a file
+KEPT_FOR_DIGEST = 8 * 1024  # until the client speaks again: enough for most, little for many who stay silent
 HEADER_STEP = 32 * 1024  # of a large header block between two looks for its end: each look joins all that came
 
 NO_SPACE = status(452, "4.3.1", "insufficient system storage, try again later")
@@ -42,6 +43,21 @@ class Budget:
         return self.used > BUDGET
 
 
+class Digest:
+    """SHA-256 of what the client sent, made when somebody asks: hardly anybody does. No large body is kept for it."""
+
+    __slots__ = ("_came", "_made")
+
+    def __init__(self, came: bytes = b"", made: bytes = b"") -> None:
+        self._came = came if len(came) <= KEPT_FOR_DIGEST else b""
+        self._made = made or (b"" if self._came else hashlib.sha256(came).digest())
+
+    def value(self) -> bytes:
+        if not self._made:
+            self._made = hashlib.sha256(self._came).digest()
+        return self._made
+
+
 @dataclass(slots=True)
 class Spooled:
     """A whole body: `content` as stored when it is small, else the `place` of its file."""
@@ -49,7 +65,7 @@ class Spooled:
     header: Header  # as it came, less what the client must not pass on
     final_header: bytes
     size: int  # octets as stored
-    digest: bytes  # SHA-256 of what the client sent
+    digest: Digest
     content: bytes | None = None
     place: BlobPlace | None = None
 
@@ -189,7 +205,7 @@ class Spool:
         came = self._chunks[0]
         self._forget_chunks()
         content = self._final + came[self._header_came :]
-        return Spooled(self._header, self._final, len(content), hashlib.sha256(came).digest(), content)
+        return Spooled(self._header, self._final, len(content), Digest(came), content)
 
     async def finish(self) -> Spooled | Status:
         """After `end`: the whole body, durable where it has a file of its own; or why there is none."""
@@ -205,7 +221,7 @@ class Spool:
         assert self._header is not None
         assert self._hash is not None
         size = len(self._final) + self.size - self._header_came
-        return Spooled(self._header, self._final, size, self._hash.digest(), place=place)
+        return Spooled(self._header, self._final, size, Digest(made=self._hash.digest()), place=place)
 
     def discard(self) -> None:
         """Leave nothing behind. Does no harm after `finish`."""

@@ -36,11 +36,11 @@ GATHER = 0.02  # seconds: to wake a thread for every line would cost the loop mo
 
 _ID_FIELDS = frozenset({"message", "delivery", "attempt", "report", "account"})
 _SECRET_FIELDS = frozenset({"password", "secret", "token", "authorization", "credentials", "key", "body", "content"})
+_UNUSUAL_FIELDS = _SECRET_FIELDS | {"traceback"}
 _LEFT_OUT = "[left out]"
 
 
-@dataclass(slots=True)
-class _Record:
+class _Record(msgspec.Struct, gc=False):
     at: float
     level: int
     part: str
@@ -184,7 +184,9 @@ class Logger:
         writer = _writer
         if writer is None or level < writer.level:
             return
-        writer.put(_Record(time.time(), level, self._part, event, {**self._fields, **fields}))
+        if self._fields:
+            fields = {**self._fields, **fields}
+        writer.put(_Record(time.time(), level, self._part, event, fields))
 
 
 def get(part: str) -> Logger:
@@ -213,26 +215,21 @@ def _as_json(record: _Record) -> bytes:
 
 
 def _as_text(record: _Record) -> bytes:
-    words = [_time_text(record.at), _PADDED[record.level], f"{record.part}:", _one_line(record.event)]
+    words = [_time_text(record.at), _PADDED[record.level], f"{record.part}:", record.event]
     trace = ""
     for name, value in record.fields.items():
-        if name == "traceback":
+        kind = type(value)
+        if kind is int and name in _ID_FIELDS:
+            text = id_text(value)
+        elif kind is str and len(value) <= MAX_TEXT and value.isprintable() and name not in _UNUSUAL_FIELDS:
+            text = value if '"' not in value else value.replace('"', "'")
+        elif name == "traceback":
             trace = "\n" + str(value).rstrip()
             continue
-        text = value if _is_plain(name, value) else _one_line(str(_plain(name, value)))
+        else:
+            text = _one_line(str(_plain(name, value)))
         words.append(f'{name}="{text}"' if " " in text or not text else f"{name}={text}")
     return (" ".join(words) + trace).encode("utf-8", "backslashreplace")
-
-
-def _is_plain(name: str, value: Any) -> bool:
-    """A text that needs nothing done to it: most are."""
-    return (
-        type(value) is str
-        and len(value) <= MAX_TEXT
-        and value.isprintable()
-        and '"' not in value
-        and name not in _SECRET_FIELDS
-    )
 
 
 def _plain(name: str, value: Any) -> Any:

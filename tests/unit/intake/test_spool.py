@@ -80,9 +80,9 @@ async def test_a_small_body_stays_in_memory(blobs):
     assert spool.is_small
     done = spool.finish_small()
     assert done == Spooled(
-        done.header, TRACE + HEADER, len(TRACE + HEADER) + 6, hashlib.sha256(HEADER + b"body\r\n").digest(),
-        TRACE + HEADER + b"body\r\n",
-    )  # fmt: skip
+        done.header, TRACE + HEADER, len(TRACE + HEADER) + 6, done.digest, TRACE + HEADER + b"body\r\n"
+    )
+    assert done.digest.value() == hashlib.sha256(HEADER + b"body\r\n").digest()
     assert budget.used == 0
     assert blobs.writers == []
 
@@ -108,7 +108,7 @@ async def test_a_large_body_has_a_file_that_begins_with_the_final_header(blobs):
     assert blobs.writers[0].finished
     assert done.content is None
     assert done.place.length == done.size == len(TRACE) + spool.size
-    assert done.digest == hashlib.sha256(HEADER + b"".join(body)).digest()
+    assert done.digest.value() == hashlib.sha256(HEADER + b"".join(body)).digest()
 
 
 async def test_bodies_leave_memory_sooner_when_it_is_crowded(blobs):

@@ -48,7 +48,7 @@ def apply_group(connection: Connection, names: NameCaches, group: Sequence[Outco
     held: dict[DeliveryId, int] = dict(connection.update_from(_APPLY, _RESULT, rows, _OWNED, _TEXTS))
     attempts = [outcomes.attempt for outcomes in group if outcomes.attempt]
     connection.insert("attempt", ATTEMPT, [attempt_row(attempt) for attempt in attempts], _ONCE)
-    connection.insert("delivery_attempt", ("attempt", "delivery", "status"), _statuses(group), _ONCE)
+    connection.insert("delivery_attempt", ("delivery", "attempt", "status"), _statuses(group), _ONCE)
     events = []
     for outcomes in group:
         stale = {result.delivery for result in outcomes.results if result.delivery not in held}
@@ -69,7 +69,7 @@ def _result_row(result: DeliveryResult, dests: dict[str, int]) -> Row:
 
 def _statuses(group: Sequence[Outcomes]) -> list[Row]:
     return [
-        (outcomes.attempt.id, result.delivery, status_text(result.status))
+        (result.delivery, outcomes.attempt.id, status_text(result.status))
         for outcomes in group
         if outcomes.attempt
         for result in outcomes.results

@@ -118,8 +118,8 @@ class Messages:
     def attempts(self, message: MessageId) -> list[tuple[Attempt, dict[DeliveryId, Status]]]:
         statuses: dict[int, dict[DeliveryId, Status]] = {}
         for attempt, delivery, status in self._connection.rows(
-            "SELECT attempt, delivery, delivery_attempt.status FROM delivery_attempt"
-            " JOIN attempt ON attempt.id = delivery_attempt.attempt WHERE attempt.message = ?",
+            "SELECT attempt, delivery, status FROM delivery_attempt"
+            " WHERE delivery IN (SELECT id FROM delivery WHERE message = ?)",
             (message,),
         ):
             found = status_of(status)
@@ -134,7 +134,8 @@ class Messages:
                 statuses.get(number, {}),
             )
             for number, started, ended, host, address, tls, timings, dialogue in self._connection.rows(
-                "SELECT id, started, ended, host, address, tls, timings, dialogue FROM attempt WHERE message = ?"
+                "SELECT id, started, ended, host, address, tls, timings, dialogue FROM attempt WHERE id IN"
+                " (SELECT attempt FROM delivery_attempt WHERE delivery IN (SELECT id FROM delivery WHERE message = ?))"
                 " ORDER BY started, id",
                 (message,),
             )

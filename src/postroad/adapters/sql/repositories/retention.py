@@ -27,11 +27,12 @@ class Retention:
         )
         for some in slices([row[0] for row in rows]):
             listed, params = in_list(some)
+            theirs = f"delivery IN (SELECT id FROM delivery WHERE message IN {listed})"
             self._connection.run(
-                f"DELETE FROM delivery_attempt WHERE attempt IN (SELECT id FROM attempt WHERE message IN {listed})",
-                params,
+                f"DELETE FROM attempt WHERE id IN (SELECT attempt FROM delivery_attempt WHERE {theirs})", params
             )
-            for table in ("attempt", "event", "delivery"):
+            self._connection.run(f"DELETE FROM delivery_attempt WHERE {theirs}", params)
+            for table in ("event", "delivery"):
                 self._connection.run(f"DELETE FROM {table} WHERE message IN {listed}", params)
             self._connection.run(f"DELETE FROM message WHERE id IN {listed}", params)
         return len(rows)
@@ -44,7 +45,11 @@ class Retention:
         )
         for some in slices([row[0] for row in rows]):
             listed, params = in_list(some)
-            self._connection.run(f"DELETE FROM delivery_attempt WHERE attempt IN {listed}", params)
+            self._connection.run(
+                f"DELETE FROM delivery_attempt WHERE attempt IN {listed} AND delivery IN (SELECT d.id FROM attempt a"
+                f" JOIN delivery d ON d.message = a.message WHERE a.id IN {listed})",
+                [*params, *params],
+            )
             self._connection.run(f"DELETE FROM attempt WHERE id IN {listed}", params)
         return len(rows)
 
