@@ -1,0 +1,86 @@
+"""The console as one ASGI application: its pages, the guard before them, and what goes wrong in words.
+
+It answers below /console; the path comes whole.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from postroad.ports.store import Refused, StoreUnavailable
+from postroad.web.console import failures
+from postroad.web.console.assets import Assets
+from postroad.web.console.guard import Guard
+from postroad.web.console.render import ROOT, Renderer, Section
+
+if TYPE_CHECKING:
+    from postroad.web.services import WebServices
+
+SECTIONS = (
+    Section("overview", "Overview", "", "overview", shortcut="o"),
+    Section("messages", "Messages", "messages", "messages", shortcut="m"),
+    Section("queue", "Queue", "queue", "queue", shortcut="q"),
+    Section("domains", "Domains", "domains", "domains", "Addresses", "d"),
+    Section("accounts", "Accounts", "accounts", "accounts", "Addresses", "a"),
+    Section("aliases", "Aliases", "aliases", "aliases", "Addresses", "l"),
+    Section("servers", "Servers", "servers", "servers", "Sending", "s"),
+    Section("keys", "API keys", "keys", "keys", "Sending", "k"),
+    Section("admins", "Administrators", "admins", "admins", "Console", "p"),
+    Section("audit", "Audit log", "audit", "audit", "Console", "u"),
+)
+PAGES = (
+    "overview",
+    "login",
+    "security",
+    "messages",
+    "message",
+    "view",
+    "queue",
+    "domains",
+    "accounts",
+    "aliases",
+    "servers",
+    "keys",
+    "admins",
+    "audit",
+)
+
+
+def application(services: WebServices) -> ASGIApp:
+    """The console. Assets are read and templates found once, here."""
+    assets = Assets()
+    routes = _routes()
+    paths = {route.path.strip("/") for route in routes if isinstance(route, Route)}
+    app = Starlette(
+        routes=[
+            Route(ROOT, _home),
+            Mount(f"{ROOT}/static", routes=[Route("/{name:path}", assets.serve)]),
+            Mount(ROOT, routes=routes),
+        ],
+        middleware=[Middleware(failures.Failures), Middleware(Guard, services=services)],
+        exception_handlers=dict.fromkeys((HTTPException, Refused, StoreUnavailable), failures.show),
+    )
+    app.state.services = services
+    sections = [section for section in SECTIONS if section.path in paths]
+    app.state.renderer = Renderer(assets, sections, hostname=services.hostname)
+    return app
+
+
+def _routes() -> list[BaseRoute]:
+    """Those of every page that is there."""
+    names = [f"postroad.web.console.{name}" for name in PAGES]
+    return [route for name in names if find_spec(name) for route in import_module(name).ROUTES]
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse(f"{ROOT}/", 308)
