@@ -1,5 +1,6 @@
-"""Tenants: domains, mailbox owners, aliases, and their passwords.
+"""Tenants: domains, mailbox owners, aliases, sending projects, administrators, their secrets, and who changed what.
 
-`domains`, `accounts` and `aliases` hold plain transaction functions; `administration` runs them and tells who listens;
-`passwords` makes and checks secrets; `credentials` answers logins.
+`domains`, `accounts` and `aliases` hold plain transaction functions, which `administration` runs; `sending` and
+`admins` manage sending projects and administrators. `passwords` makes and checks secrets; `credentials`, `tokens` and
+`sessions` answer logins, `logins` slows guessing. `audit` writes each change down.
 """

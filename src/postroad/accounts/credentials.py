@@ -49,6 +49,7 @@ class Credentials:
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[AccountRecord | None]] = {}
         self._generation = 0
+        self._checking = 0
         signals.listen("config", self._tenants_changed)
 
     def cached(self, name: str, password: str) -> AccountRecord | None:
@@ -121,11 +122,22 @@ class Credentials:
         )
 
     async def _matches(self, account: AccountRecord | None, password: str) -> bool:
-        usable = account is not None and account.password_hash != "" and len(password) <= passwords.MAX_PASSWORD
-        password_hash = account.password_hash if account is not None and usable else passwords.DUMMY_HASH
+        return await self.check(account.password_hash if account is not None else "", password)
+
+    async def check(self, password_hash: str, password: str) -> bool:
+        """Whether this is the password behind the hash; without a hash the same time passes. Raises StoreUnavailable
+        when too many wait for their turn."""
+        usable = password_hash != "" and len(password) <= passwords.MAX_PASSWORD
+        compared = password_hash if usable else passwords.DUMMY_HASH
         tried = password[: passwords.MAX_PASSWORD]
-        async with self._turns:
-            matches = await self._workers.run(lambda: passwords.matches(password_hash, tried))
+        if self._checking >= MAX_WAITING:
+            raise StoreUnavailable("too many logins are waiting")
+        self._checking += 1
+        try:
+            async with self._turns:
+                matches = await self._workers.run(lambda: passwords.matches(compared, tried))
+        finally:
+            self._checking -= 1
         return matches and usable
 
     def _remember(self, digest: bytes, account: AccountRecord, generation: int) -> None:

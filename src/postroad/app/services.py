@@ -1,4 +1,4 @@
-"""What a node has beneath its listeners: store, blobs, ids, accounts, queue actions; for a server and for a command.
+"""What a node has beneath its listeners: store, blobs, ids, tenants, queue actions; for a server and for a command.
 
 `open_rows` is for reading beside a running server; `open_services` for whoever holds the lock on `data_dir`.
 """
@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postroad.accounts.administration import Administration
+from postroad.accounts.admins import Admins
+from postroad.accounts.audit import AuditLog
 from postroad.accounts.credentials import Credentials
+from postroad.accounts.logins import Throttle
+from postroad.accounts.sending import Sending
+from postroad.accounts.tokens import Tokens
 from postroad.adapters.blobs.segments import SegmentBlobs
 from postroad.adapters.clock import SystemClock
 from postroad.adapters.ids import MAX_NODE, NodeIds
@@ -46,6 +51,11 @@ class Services:
     signals: Signals
     credentials: Credentials
     administration: Administration
+    sending: Sending
+    tokens: Tokens
+    admins: Admins
+    throttle: Throttle
+    audit: AuditLog
     actions: Actions
     intake: Intake | None = None
 
@@ -76,7 +86,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         store.blobs.node = number
         workers = ThreadWorkers()
         stack.callback(workers.close)
-        yield _assemble(settings, store, clock=clock, ids=NodeIds(number), workers=workers)
+        services = _assemble(settings, store, clock=clock, ids=NodeIds(number), workers=workers)
+        stack.push_async_callback(services.admins.close)
+        stack.push_async_callback(services.tokens.close)
+        yield services
 
 
 def node_name(settings: Settings) -> str:
@@ -96,6 +109,7 @@ def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSourc
     random, signals = SystemRandomness(), LocalSignals()
     at_once = settings.limits.passwords_at_once
     credentials = Credentials(store, workers, clock, random, signals, at_once=at_once)
+    throttle = Throttle(store, clock)
     return Services(
         settings,
         store,
@@ -107,6 +121,11 @@ def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSourc
         signals,
         credentials,
         Administration(store, credentials, clock, ids, signals),
+        Sending(store, clock, ids, signals, random),
+        Tokens(store, clock, signals),
+        Admins(store, credentials, throttle, clock=clock, ids=ids, signals=signals, random=random),
+        throttle,
+        AuditLog(store),
         Actions(store, clock=clock, ids=ids, signals=signals),
     )
 

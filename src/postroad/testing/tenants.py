@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from postroad.ports.admins import AuditRecord
 from postroad.ports.ids import AccountId, MailboxId, Uid
 from postroad.ports.store import (
     Acceptance,
@@ -129,6 +130,14 @@ class MemoryRows:
         self.rows += rows
 
 
+class MemoryAudit:
+    def __init__(self) -> None:
+        self.rows: list[AuditRecord] = []
+
+    def put(self, record: AuditRecord) -> None:
+        self.rows.append(record)
+
+
 class MemoryTx:
     """The repositories that acceptance asks."""
 
@@ -139,6 +148,7 @@ class MemoryTx:
         self.mailboxes = MemoryMailboxes()
         self.events = MemoryRows()
         self.refusals = MemoryRows()
+        self.audit = MemoryAudit()
 
 
 class MemoryStore:
