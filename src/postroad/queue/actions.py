@@ -1,20 +1,24 @@
 """What people do to the queue: retry, hold, release, cancel, for any filter, in slices.
 
 Rows that nobody owns are changed directly. A row that a node owns gets a wish, which its owner applies between
-attempts: an outcome already reached wins.
+attempts: an outcome already reached wins. An action that changes anything is one row of the audit log, written with the
+first slice and counted on with each that follows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from msgspec.structs import replace
 
+from postroad.accounts import audit
+from postroad.accounts.audit import SYSTEM, Action, Actor
 from postroad.events.recorder import Recorder
 from postroad.ports.clock import Clock
-from postroad.ports.ids import DeliveryId, IdSource, NodeId
+from postroad.ports.ids import AuditId, DeliveryId, IdSource, NodeId, id_text
 from postroad.ports.signals import Signals
 from postroad.ports.store import (
     Delivery,
@@ -98,78 +102,111 @@ _ACTIONS = {
 NAMES = tuple(_ACTIONS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One call of an action: what all of its slices share."""
+
+    name: str
+    action: _Action
+    where: QueueFilter
+    by: Actor
+    audit_id: AuditId
+    began: datetime
+    dry_run: bool
+
+
 class Actions:
-    """One for a process. `by` names who asked, for the events."""
+    """One for a process. `by` names who asked, for the events and the audit log."""
 
     def __init__(self, store: Store, *, clock: Clock, ids: IdSource, signals: Signals) -> None:
         self._store = store
         self._clock = clock
+        self._ids = ids
         self._recorder = Recorder(ids)
         self._signals = signals
 
-    async def retry(self, where: QueueFilter, by: str, *, dry_run: bool = False) -> Done:
+    async def retry(self, where: QueueFilter, by: Actor | str, *, dry_run: bool = False) -> Done:
         """Try now."""
         return await self.act("retry", where, by, dry_run=dry_run)
 
-    async def hold(self, where: QueueFilter, by: str, *, dry_run: bool = False) -> Done:
+    async def hold(self, where: QueueFilter, by: Actor | str, *, dry_run: bool = False) -> Done:
         """Do not try until released."""
         return await self.act("hold", where, by, dry_run=dry_run)
 
-    async def release(self, where: QueueFilter, by: str, *, dry_run: bool = False) -> Done:
+    async def release(self, where: QueueFilter, by: Actor | str, *, dry_run: bool = False) -> Done:
         """Back into the queue, due now."""
         return await self.act("release", where, by, dry_run=dry_run)
 
-    async def cancel(self, where: QueueFilter, by: str, *, dry_run: bool = False) -> Done:
+    async def cancel(self, where: QueueFilter, by: Actor | str, *, dry_run: bool = False) -> Done:
         """Never deliver; nobody is told."""
         return await self.act("cancel", where, by, dry_run=dry_run)
 
-    async def act(self, name: str, where: QueueFilter, by: str, *, dry_run: bool = False) -> Done:
+    async def act(self, name: str, where: QueueFilter, by: Actor | str, *, dry_run: bool = False) -> Done:
         """Any of NAMES on everything that fits. A dry run counts and changes nothing."""
         action = _ACTIONS[name]
+        actor = by if isinstance(by, Actor) else Actor(SYSTEM.kind, by)
+        run = _Run(name, action, where, actor, AuditId(self._ids.new()), self._clock.now(), dry_run)
         done = Done()
         for state in action.states:
             if where.state in (None, state):
-                chosen = replace(where, state=state)
-                done = await self._each_slice(action, chosen, by, done, dry_run=dry_run)
+                done = await self._each_slice(run, replace(where, state=state), done)
         if done.total and not dry_run:
             self._signals.publish("queue")
         return done
 
-    async def _each_slice(self, action: _Action, where: QueueFilter, by: str, done: Done, *, dry_run: bool) -> Done:
+    async def _each_slice(self, run: _Run, where: QueueFilter, done: Done) -> Done:
         after: DeliveryId | None = None
         while True:
-            now, start = self._clock.now(), after
+            now, start, before = self._clock.now(), after, done
 
-            def one(tx: Tx, now: datetime = now, start: DeliveryId | None = start) -> tuple[Done, DeliveryId | None]:
-                return self._slice(tx, action, where, by, now=now, after=start, dry_run=dry_run)
+            def one(
+                tx: Tx, now: datetime = now, start: DeliveryId | None = start, before: Done = before
+            ) -> tuple[Done, DeliveryId | None]:
+                return self._slice(tx, run, where, before, now=now, after=start)
 
-            part, after = await (self._store.read(one) if dry_run else self._store.write(one, lane=Lane.LOW))
-            done = Done(done.changed + part.changed, done.asked + part.asked)
+            done, after = await (self._store.read(one) if run.dry_run else self._store.write(one, lane=Lane.LOW))
             if after is None:
                 return done
 
     def _slice(
-        self,
-        tx: Tx,
-        action: _Action,
-        where: QueueFilter,
-        by: str,
-        *,
-        now: datetime,
-        after: DeliveryId | None,
-        dry_run: bool,
+        self, tx: Tx, run: _Run, where: QueueFilter, before: Done, *, now: datetime, after: DeliveryId | None
     ) -> tuple[Done, DeliveryId | None]:
-        """One slice, and where the next begins (None: that was all)."""
+        """One slice: what is done by then, and where the next begins (None: that was all)."""
+        action, by = run.action, run.by.name
         deliveries = [entry.delivery for entry in tx.deliveries.queue(where, after=after, limit=SLICE)]
         following = deliveries[-1].id if len(deliveries) == SLICE else None
         unowned = [delivery for delivery in deliveries if delivery.owner is None]
         owned = [delivery for delivery in deliveries if delivery.owner is not None and action.wish]
-        if dry_run:
-            return Done(len(unowned), len(owned)), following
+        if run.dry_run:
+            return Done(before.changed + len(unowned), before.asked + len(owned)), following
         events = [action.tell(self._recorder, delivery, now, by) for delivery in unowned]
         changed = tx.deliveries.set_unowned([action.change(delivery, now) for delivery in unowned], events)
         for delivery in owned:
             tx.deliveries.wish(QueueFilter(delivery=delivery.id), action.wish, after=None, limit=1)
         if action.wish is Wish.RETRY:  # the owner's other answers are events of their own
             tx.events.add([action.tell(self._recorder, delivery, now, by) for delivery in owned])
-        return Done(changed, len(owned)), following
+        done = Done(before.changed + changed, before.asked + len(owned))
+        if done.total > before.total:
+            _write_down(tx, run, done)
+        return done, following
+
+
+def _write_down(tx: Tx, run: _Run, done: Done) -> None:
+    detail = {"changed": done.changed, "asked": done.asked} | _terms(run.where)
+    target = ", ".join(f"{name} {value}" for name, value in _terms(run.where).items()) or "everything"
+    tx.audit.put(audit.row(run.audit_id, run.by, f"{Action.QUEUE} {run.name}", target, detail, now=run.began))
+
+
+def _terms(where: QueueFilter) -> dict[str, Any]:
+    """What a filter says, as the audit log keeps it."""
+    named = {name: getattr(where, name) for name in where.__struct_fields__}
+    given = {name: value for name, value in named.items() if value not in (None, ()) and (value or name == "cause")}
+    return {name: _term(name, value) for name, value in given.items()}
+
+
+def _term(name: str, value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():.0f} s"
+    if name in ("message", "delivery"):
+        return id_text(value)
+    return f"{len(value)} chosen" if isinstance(value, tuple) else str(value)
