@@ -6,7 +6,7 @@ awaitable of one where something has to be read.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -146,6 +146,14 @@ class Intake:
             return judged
         transaction.end(path, judged)
         return _RECIPIENT_OK
+
+    async def learn(self, paths: Iterable[ForwardPath]) -> None:
+        """Read what recipients come to, many at once, before `recipient` asks for each. Raises StoreUnavailable."""
+        await self._directory.learn(paths)
+
+    def is_ours(self, domain: str) -> bool | Awaitable[bool]:
+        """Whether a domain (A-labels) is one of this server's: what programs may send from."""
+        return self._directory.is_ours(domain)
 
     def spool(self, transaction: MailTransaction) -> Spool:
         """DATA: where the body goes. The message gets its id and its time here."""

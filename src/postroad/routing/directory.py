@@ -15,13 +15,14 @@ from typing import Generic, TypeVar
 from postroad.mail.address import ForwardPath
 from postroad.ports.clock import Clock
 from postroad.ports.signals import Signals
-from postroad.ports.store import DomainKind, DomainRecord, Store
+from postroad.ports.store import DomainKind, DomainRecord, Store, Tx
 from postroad.routing.aliases import Resolution, Rules, Target, expand, expand_elsewhere
 from postroad.routing.routes import Transport, transport
 
 METERED_SECONDS = 5.0  # how old a quota's use may be
 MAX_ADDRESSES = 8_192  # strangers choose what is looked up, so this is memory that they can fill: 700 octets each
 MAX_DOMAINS = 16_384
+LEARNED_AT_ONCE = 500  # recipients that one transaction reads
 
 V = TypeVar("V")
 
@@ -69,6 +70,10 @@ class _Found:
         self.record = record
 
 
+def key_of(path: ForwardPath) -> str:
+    return f"{path.local_part}@{path.domain.ascii}" if path.domain else path.local_part
+
+
 def _has_addresses(record: DomainRecord | None) -> bool:
     return record is not None and record.kind is not DomainKind.RELAY
 
@@ -89,7 +94,7 @@ class Directory:
 
     def resolve(self, path: ForwardPath) -> Resolution | Awaitable[Resolution]:
         """What a recipient comes to: at once when it or its foreign domain is known, else an awaitable."""
-        key = f"{path.local_part}@{path.domain.ascii}" if path.domain else path.local_part
+        key = key_of(path)
         known = self._addresses.get(key)
         if known is None:
             return self._elsewhere(path) or self._read_once(path, key)
@@ -119,15 +124,53 @@ class Directory:
 
     async def _read(self, path: ForwardPath, key: str) -> Resolution:
         generation = self._generation
-        domain = path.domain.ascii if path.domain else ""
-        resolution, record = await self._store.read(lambda tx: (expand(tx, path, self.rules), tx.domains.get(domain)))
+        resolution, record = await self._store.read(lambda tx: self._look_up(tx, path))
         if generation == self._generation:  # else tenants changed while we read: do not keep what may be old
-            if domain:
-                self._domains.put(domain, _Found(record))
-            if not domain or _has_addresses(record):
-                self._addresses.put(key, resolution)
-                self._meter(key, resolution)
+            self._keep(path, key, resolution, record)
         return resolution
+
+    def _look_up(self, tx: Tx, path: ForwardPath) -> tuple[Resolution, DomainRecord | None]:
+        return expand(tx, path, self.rules), tx.domains.get(path.domain.ascii) if path.domain else None
+
+    def _keep(self, path: ForwardPath, key: str, resolution: Resolution, record: DomainRecord | None) -> None:
+        if path.domain:
+            self._domains.put(path.domain.ascii, _Found(record))
+        if not path.domain or _has_addresses(record):
+            self._addresses.put(key, resolution)
+            self._meter(key, resolution)
+
+    async def learn(self, paths: Iterable[ForwardPath]) -> None:
+        """Read many at once, so that `resolve` knows them for the next moment. Raises StoreUnavailable."""
+        unknown = {key_of(path): path for path in paths if not self._knows(path)}
+        wanted = list(unknown.items())
+        for start in range(0, len(wanted), LEARNED_AT_ONCE):
+            some = wanted[start : start + LEARNED_AT_ONCE]
+            generation = self._generation
+            found = await self._store.read(partial(self._look_up_all, paths=[path for _, path in some]))
+            for (key, path), (resolution, record) in zip(some, found, strict=True):
+                if generation == self._generation:
+                    self._keep(path, key, resolution, record)
+
+    def _look_up_all(self, tx: Tx, paths: list[ForwardPath]) -> list[tuple[Resolution, DomainRecord | None]]:
+        return [self._look_up(tx, path) for path in paths]
+
+    def _knows(self, path: ForwardPath) -> bool:
+        key = key_of(path)
+        if self._addresses.get(key) is None:
+            return self._elsewhere(path) is not None
+        return self._metered.get(key, inf) >= self._clock.monotonic()
+
+    def is_ours(self, domain: str) -> bool | Awaitable[bool]:
+        """Whether a domain (A-labels) is one of this server's: local, relayed, or another name of one."""
+        known = self._domains.get(domain)
+        return self._read_is_ours(domain) if known is None else known.record is not None
+
+    async def _read_is_ours(self, domain: str) -> bool:
+        generation = self._generation
+        record = await self._store.read(lambda tx: tx.domains.get(domain))
+        if generation == self._generation:
+            self._domains.put(domain, _Found(record))
+        return record is not None
 
     def _meter(self, key: str, resolution: Resolution) -> None:
         self._metered.pop(key, None)
