@@ -62,6 +62,8 @@ class HttpServer:
         self._socket: socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()  # taking connections, shaking hands
         self._timer: asyncio.TimerHandle | None = None
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
 
     async def start(self) -> None:
         """Returns when it answers. Raises OSError."""
@@ -81,7 +83,7 @@ class HttpServer:
     async def close(self, grace: float = LINGER) -> None:
         """Take no more connections, answer what was asked, end the rest after `grace` seconds."""
         await self._stop_listening()
-        for connection in list(self.state.connections):
+        for connection in self._connections():
             connection.shutdown()
         if self.state.tasks:
             await asyncio.wait(self.state.tasks, timeout=grace)
@@ -89,10 +91,19 @@ class HttpServer:
             task.cancel()
         if self.state.tasks:
             await asyncio.wait(self.state.tasks)
-        for connection in list(self.state.connections):
+        for connection in self._connections():
             connection.transport.close()
+        await self._emptied()
         if self._timer:
             self._timer.cancel()
+
+    async def _emptied(self) -> None:
+        """Until the last connection is gone; whoever does not take its last bytes soon is cut."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self._is_empty.wait()
+        for connection in self._connections():
+            connection.transport.abort()
 
     async def _stop_listening(self) -> None:
         if self._server:
@@ -121,6 +132,7 @@ class HttpServer:
 
     def taken(self) -> float:
         """A connection stands: from now on somebody must look at the clock, which reads what is returned."""
+        self._is_empty.clear()
         if self._timer is None:
             self._look_at_the_clock(0.0)
         return self.now
@@ -128,8 +140,16 @@ class HttpServer:
     def tick(self, ahead: float = 0.0) -> None:
         """Once a second while there are connections; a test may look `ahead`."""
         self._look_at_the_clock(ahead)
-        for connection in cast("list[HttpConnection]", list(self.state.connections)):
+        for connection in self._connections():
             connection.tick(self.now)
+
+    def left(self) -> None:
+        """A connection is gone."""
+        if not self.state.connections:
+            self._is_empty.set()
+
+    def _connections(self) -> list[HttpConnection]:
+        return cast("list[HttpConnection]", list(self.state.connections))
 
     def _look_at_the_clock(self, ahead: float) -> None:
         self.now = self.loop.time() + ahead
@@ -186,14 +206,14 @@ def _configuration(app: Asgi, limits: Http) -> uvicorn.Config:
         app,
         lifespan="off",
         log_config=None,
-        log_level="error",  # what strangers send wrong is no news
+        log_level="critical",  # what strangers send wrong is no news, and our own bugs are told by `web.app`
         access_log=False,
         http=HttpConnection,
         ws="none",
         interface="asgi3",
         proxy_headers=False,  # `web.proxies` decides whom to believe
         server_header=False,
-        timeout_keep_alive=int(limits.idle_timeout),
+        timeout_keep_alive=cast(int, limits.idle_timeout),  # a float does as well
     )
     config.load()
     return config

@@ -72,6 +72,7 @@ class HttpConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.leave()
+        self._server.left()
 
     def let_in(self, leave: Callable[[], None]) -> None:
         """Admitted: `leave` is to be called at the end."""

@@ -17,6 +17,7 @@ from postroad.observe import log
 from postroad.ports.ids import IdSource, id_text
 from postroad.web.bodies import Body, BodyRoom
 from postroad.web.fronts import Front, front_ends
+from postroad.web.proxies import Proxies
 from postroad.web.services import WebServices
 from postroad.web.wire import SMALL, ClientGone, Message, Receive, Scope, Send, field, respond
 
@@ -41,6 +42,8 @@ class WebApplication:
         self._rest = rest
         self._room = BodyRoom(http.body_memory)
         self._ids = ids
+        self._proxies = Proxies(http.trusted_proxies)
+        self._has_proxies = bool(http.trusted_proxies)
         self._hsts = ((b"strict-transport-security", b"max-age=%d" % http.hsts),) if http.hsts else ()
         self._endless: set[asyncio.Task[Any]] = set()
         self._is_closing = False
@@ -48,6 +51,8 @@ class WebApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if self._has_proxies or scope["client"] is None:
+            self._proxies.look_behind(scope)
         path: str = scope["path"]
         front = self._fronts.get(path[1:].partition("/")[0].lower(), self._rest)
         answer = Answer(send, front, self._hsts if scope["scheme"] == "https" else (), self._endless)
