@@ -32,7 +32,9 @@ from postroad.ports.ids import (
 
 if TYPE_CHECKING:
     from postroad.ports.admins import Admins, Audit, LoginThrottle, Sessions
+    from postroad.ports.figures import Figures
     from postroad.ports.queueing import CensusPart, CensusPlace, QueueTally
+    from postroad.ports.search import SearchRows
     from postroad.ports.sending import Idempotency, IdempotencyRecord, Servers, Streams, Suppressions, Tokens
 
 T = TypeVar("T")
@@ -725,6 +727,10 @@ class Tx(Protocol):
     def throttle(self) -> LoginThrottle: ...
     @property
     def audit(self) -> Audit: ...
+    @property
+    def search(self) -> SearchRows: ...
+    @property
+    def figures(self) -> Figures: ...
 
 
 class Store(Protocol):

@@ -10,12 +10,14 @@ from postroad.adapters.sql.names import NameCaches
 from postroad.adapters.sql.repositories.admins import Admins, LoginThrottle, Sessions
 from postroad.adapters.sql.repositories.audit import Audit
 from postroad.adapters.sql.repositories.deliveries import Deliveries
+from postroad.adapters.sql.repositories.figures import Figures
 from postroad.adapters.sql.repositories.installation import Meta, Nodes
 from postroad.adapters.sql.repositories.ledger import LedgerRows
 from postroad.adapters.sql.repositories.mailboxes import Mailboxes, MailboxMessages
 from postroad.adapters.sql.repositories.messages import Events, Messages, Refusals
 from postroad.adapters.sql.repositories.places import Places
 from postroad.adapters.sql.repositories.retention import Retention
+from postroad.adapters.sql.repositories.search import SearchRows
 from postroad.adapters.sql.repositories.sending import Idempotency, Servers, Streams, Suppressions
 from postroad.adapters.sql.repositories.tenants import Accounts, Aliases, Domains
 from postroad.adapters.sql.repositories.tokens import Tokens
@@ -122,3 +124,11 @@ class SqlTx:
     @property
     def audit(self) -> Audit:
         return Audit(self._connection)
+
+    @property
+    def search(self) -> SearchRows:
+        return SearchRows(self._connection)
+
+    @property
+    def figures(self) -> Figures:
+        return Figures(self._connection)

@@ -39,21 +39,21 @@ from postroad.ports.store import (
     Wish,
 )
 
-_COLUMNS = (
+DELIVERY_COLUMNS = (
     "delivery.id, delivery.message, dest.name, delivery.forward_path, delivery.orig, delivery.state, delivery.due,"
     " delivery.tries, delivery.expires, delivery.last_status, delivery.owner, delivery.epoch, delivery.wish,"
     " delivery.finished, delivery.held_for"
 )
 _WIDTH = 15
-_FROM = "FROM delivery JOIN dest ON dest.id = delivery.dest"
-_ENTRY = f"SELECT {_COLUMNS}, {MESSAGE_COLUMNS} {_FROM} JOIN message ON message.id = delivery.message"
+DELIVERY_FROM = "FROM delivery JOIN dest ON dest.id = delivery.dest"
+_ENTRY = f"SELECT {DELIVERY_COLUMNS}, {MESSAGE_COLUMNS} {DELIVERY_FROM} JOIN message ON message.id = delivery.message"
 _OPEN = "delivery.state IN ('queued', 'held')"  # as the index delivery_open says it
 _MOST = 5  # senders and destinations named in a tally
 _DESTINATIONS = 64  # looked at in one claim
 TWICE = "possibly sent twice: the server stopped while an attempt was under way"
 
 
-def _delivery(row: Row) -> Delivery:
+def delivery_of(row: Row) -> Delivery:
     (
         number, message, dest, forward_path, orig, state, due, tries, expires, last_status, owner, epoch, wish,
         finished, held_for,
@@ -65,7 +65,7 @@ def _delivery(row: Row) -> Delivery:
 
 
 def _entry(row: Row) -> QueueEntry:
-    return QueueEntry(_delivery(row[:_WIDTH]), message_of(row[_WIDTH:]))
+    return QueueEntry(delivery_of(row[:_WIDTH]), message_of(row[_WIDTH:]))
 
 
 def _fits(where: QueueFilter, delivery: Delivery) -> bool:
@@ -84,12 +84,14 @@ class Deliveries:
         self._now = now
 
     def get(self, delivery: DeliveryId) -> Delivery | None:
-        row = first(self._connection.rows(f"SELECT {_COLUMNS} {_FROM} WHERE delivery.id = ?", (delivery,)))
-        return _delivery(row) if row else None
+        row = first(
+            self._connection.rows(f"SELECT {DELIVERY_COLUMNS} {DELIVERY_FROM} WHERE delivery.id = ?", (delivery,))
+        )
+        return delivery_of(row) if row else None
 
     def of_message(self, message: MessageId) -> list[Delivery]:
-        sql = f"SELECT {_COLUMNS} {_FROM} WHERE delivery.message = ? ORDER BY delivery.id"
-        return [_delivery(row) for row in self._connection.rows(sql, (message,))]
+        sql = f"SELECT {DELIVERY_COLUMNS} {DELIVERY_FROM} WHERE delivery.message = ? ORDER BY delivery.id"
+        return [delivery_of(row) for row in self._connection.rows(sql, (message,))]
 
     # --- owners ---
 
@@ -282,7 +284,7 @@ class Deliveries:
         term, values = _owned_by(owner)
         rows = self._connection.rows(
             "SELECT delivery.id, dest.name, delivery.state, delivery.last_status, delivery.due, delivery.message"
-            f" {_FROM} WHERE {_OPEN} AND {term} AND delivery.id > ? ORDER BY delivery.id LIMIT ?",
+            f" {DELIVERY_FROM} WHERE {_OPEN} AND {term} AND delivery.id > ? ORDER BY delivery.id LIMIT ?",
             [*values, after, limit],
         )
         following: CensusPlace | None = None
@@ -295,7 +297,7 @@ class Deliveries:
     def tally(self, where: QueueFilter, limit: int) -> QueueTally:
         condition, params = self._condition(where)
         rows = self._connection.rows(
-            f"SELECT delivery.message, message.reverse_path, dest.name, delivery.last_status {_FROM}"
+            f"SELECT delivery.message, message.reverse_path, dest.name, delivery.last_status {DELIVERY_FROM}"
             f" JOIN message ON message.id = delivery.message WHERE {condition} LIMIT ?",
             [*params, limit + 1],
         )
@@ -318,7 +320,7 @@ class Deliveries:
         """Busiest first."""
         commonest: dict[str, tuple[int, str]] = {}
         for dest, status, count in self._connection.rows(
-            f"SELECT dest.name, delivery.last_status, COUNT(*) {_FROM} WHERE {_OPEN}"
+            f"SELECT dest.name, delivery.last_status, COUNT(*) {DELIVERY_FROM} WHERE {_OPEN}"
             " AND delivery.last_status IS NOT NULL GROUP BY dest.name, delivery.last_status"
         ):
             if count > commonest.get(dest, (0, ""))[0]:
@@ -327,7 +329,7 @@ class Deliveries:
             "SELECT dest.name, SUM(CASE WHEN delivery.state = 'queued' THEN 1 ELSE 0 END),"
             " SUM(CASE WHEN delivery.state = 'held' THEN 1 ELSE 0 END), MIN(message.created),"
             " MIN(CASE WHEN delivery.state = 'queued' THEN delivery.due END)"
-            f" {_FROM} JOIN message ON message.id = delivery.message WHERE {_OPEN}"
+            f" {DELIVERY_FROM} JOIN message ON message.id = delivery.message WHERE {_OPEN}"
             " GROUP BY dest.name ORDER BY COUNT(*) DESC, dest.name"
         )
         return [
@@ -340,7 +342,7 @@ class Deliveries:
     def wish(self, where: QueueFilter, wish: Wish, *, after: DeliveryId | None, limit: int) -> list[DeliveryId]:
         condition, params = self._condition(where)
         rows = self._connection.rows(
-            f"SELECT delivery.id {_FROM} JOIN message ON message.id = delivery.message WHERE {condition}"
+            f"SELECT delivery.id {DELIVERY_FROM} JOIN message ON message.id = delivery.message WHERE {condition}"
             " AND delivery.owner IS NOT NULL AND delivery.id > ? ORDER BY delivery.id LIMIT ?",
             [*params, after or 0, limit],
         )

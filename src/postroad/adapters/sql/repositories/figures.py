@@ -1,0 +1,140 @@
+"""Figures: events counted by minute, and what is kept of that. An id tells when an event was recorded."""
+
+# ruff: noqa: S608 - what is put into statements is our own column names and lists of placeholders
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from postroad.adapters.ids import EPOCH, first_id_at, made_at
+from postroad.adapters.sql.connection import Connection, Row, first
+from postroad.adapters.sql.values import status_of, time_or_none
+from postroad.events.stats import FIGURES
+from postroad.ports.figures import HOUR, MINUTE, NO_SERVER, Count, Figure, Sum, Trouble
+from postroad.ports.ids import ServerId
+
+_MINUTES = "(event.id >> 21) / 60000"  # since EPOCH, which begins a minute and an hour
+_KINDS = ", ".join(f"'{kind}'" for kind in sorted(FIGURES))
+_STAT = ("width", "bucket", "server", "stream", "kind", "n")
+_WAITING = "state = 'queued' AND owner IS NULL"  # as the index delivery_due says it
+_LOOKED_AT = 20  # of a destination's waiting mail, for its last reply
+_EPOCH = int(EPOCH.timestamp())
+
+
+class Figures:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    # --- events ---
+
+    def count(self, start: datetime, end: datetime) -> list[Count]:
+        rows = self._connection.rows(
+            f"SELECT COALESCE(message.server, {NO_SERVER}), COALESCE(message.stream, ''), event.kind, {_MINUTES},"
+            " COUNT(*) FROM event LEFT JOIN message ON message.id = event.message"
+            f" WHERE event.id >= ? AND event.id < ? AND event.kind IN ({_KINDS}) GROUP BY 1, 2, 3, 4",
+            (first_id_at(start), first_id_at(end)),
+        )
+        return [Count(server, stream, kind, _second(minute), n) for server, stream, kind, minute, n in rows]
+
+    def fresh(
+        self, start: datetime, end: datetime, *, server: ServerId | None = None, stream: str | None = None
+    ) -> list[Sum]:
+        terms, params = _of("message.", server, stream)
+        join = " JOIN message ON message.id = event.message" if terms else ""
+        condition = " AND ".join(["event.id >= ?", "event.id < ?", f"event.kind IN ({_KINDS})", *terms])
+        rows = self._connection.rows(
+            f"SELECT event.kind, {_MINUTES}, COUNT(*) FROM event{join} WHERE {condition} GROUP BY 1, 2",
+            [first_id_at(start), first_id_at(end), *params],
+        )
+        return [Sum(kind, _second(minute), n) for kind, minute, n in rows]
+
+    def first_event(self, since: datetime) -> datetime | None:
+        row = first(self._connection.rows("SELECT MIN(id) FROM event WHERE id >= ?", (first_id_at(since),)))
+        return made_at(row[0]) if row and row[0] is not None else None
+
+    def event_behind(self, since: datetime, others: int) -> datetime | None:
+        sql = "SELECT id FROM event WHERE id >= ? ORDER BY id LIMIT 1 OFFSET ?"
+        row = first(self._connection.rows(sql, (first_id_at(since), others)))
+        return made_at(row[0]) if row else None
+
+    # --- what is kept ---
+
+    def put(self, start: datetime, end: datetime, figures: Sequence[Figure]) -> None:
+        low, high = _seconds(start), _seconds(end)
+        self._delete(MINUTE, low, high)
+        rows: list[Row] = [(MINUTE, one.bucket, one.server, one.stream, one.kind, one.n) for one in figures]
+        self._connection.insert("stat", _STAT, rows, "ON CONFLICT (width, bucket, server, stream, kind) DO NOTHING")
+        low, high = low - low % HOUR, high + -high % HOUR
+        self._delete(HOUR, low, high)
+        self._connection.run(
+            f"INSERT INTO stat ({', '.join(_STAT)}) SELECT {HOUR}, bucket - bucket % {HOUR}, server, stream, kind,"
+            f" SUM(n) FROM stat WHERE width = {MINUTE} AND bucket >= ? AND bucket < ? GROUP BY 2, 3, 4, 5",
+            (low, high),
+        )
+
+    def _delete(self, width: int, low: int, high: int) -> None:
+        self._connection.run("DELETE FROM stat WHERE width = ? AND bucket >= ? AND bucket < ?", (width, low, high))
+
+    def sums(
+        self, width: int, start: datetime, end: datetime, *, server: ServerId | None = None, stream: str | None = None
+    ) -> list[Sum]:
+        terms, params = _of("", server, stream)
+        condition = " AND ".join(["width = ?", "bucket >= ?", "bucket < ?", *terms])
+        rows = self._connection.rows(
+            f"SELECT kind, bucket, SUM(n) FROM stat WHERE {condition} GROUP BY kind, bucket",
+            [width, _seconds(start), _seconds(end), *params],
+        )
+        return [Sum(kind, bucket, int(n)) for kind, bucket, n in rows]
+
+    def trim(self, minutes: datetime, hours: datetime, limit: int = 500) -> int:
+        return sum(self._trim(width, _seconds(before), limit) for width, before in ((MINUTE, minutes), (HOUR, hours)))
+
+    def _trim(self, width: int, before: int, limit: int) -> int:
+        rows = self._connection.rows(
+            "SELECT bucket FROM stat WHERE width = ? AND bucket < ? ORDER BY bucket LIMIT ?", (width, before, limit)
+        )
+        if not rows:
+            return 0
+        return self._connection.run("DELETE FROM stat WHERE width = ? AND bucket <= ?", (width, rows[-1][0]))
+
+    # --- the queue ---
+
+    def troubles(self, limit: int) -> list[Trouble]:
+        """The index delivery_due alone says how many wait where."""
+        rows = self._connection.rows(
+            "SELECT waiting.dest, dest.name, waiting.n, waiting.oldest, waiting.due FROM (SELECT dest, COUNT(*) AS n,"
+            f" MIN(id) AS oldest, MIN(due) AS due FROM delivery WHERE {_WAITING} GROUP BY dest"
+            " ORDER BY n DESC, dest LIMIT ?) AS waiting JOIN dest ON dest.id = waiting.dest"
+            " ORDER BY waiting.n DESC, dest.name",
+            (limit,),
+        )
+        return [
+            Trouble(name, queued, made_at(oldest), time_or_none(due), reply)
+            for dest, name, queued, oldest, due in rows
+            if (reply := self._last_reply(dest))
+        ]
+
+    def _last_reply(self, dest: int) -> str:
+        """Of the mail that was tried last, which is the last to be tried again; what waits for its first try has
+        none."""
+        rows = self._connection.rows(
+            f"SELECT last_status FROM delivery WHERE dest = ? AND {_WAITING} ORDER BY due DESC LIMIT ?",
+            (dest, _LOOKED_AT),
+        )
+        return next((str(status) for row in rows if (status := status_of(row[0]))), "")
+
+
+def _of(table: str, server: ServerId | None, stream: str | None) -> tuple[list[str], list[Any]]:
+    wanted = [(f"{table}{name} = ?", value) for name, value in (("server", server), ("stream", stream))]
+    given = [(term, value) for term, value in wanted if value is not None]
+    return [term for term, _ in given], [value for _, value in given]
+
+
+def _second(minute: int) -> int:
+    return _EPOCH + minute * MINUTE
+
+
+def _seconds(time: datetime) -> int:
+    return int(time.astimezone(UTC).timestamp())

@@ -1,0 +1,31 @@
+"""Where words begin: what a search for messages goes by. Pure.
+
+A word is letters, digits and the marks on them. A needle fits where it stands in a text from the beginning of a word
+on, whatever follows, so that results come while one types: `inv` fits "Re: invoice", but not "reinvest".
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from itertools import groupby
+
+
+def is_part(character: str) -> bool:
+    """Whether a word goes on with it."""
+    return character.isalnum() or unicodedata.combining(character) != 0
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, in order, in lower case."""
+    return ["".join(run) for inside, run in groupby(text.lower(), is_part) if inside]
+
+
+def begins(text: str, needle: str) -> bool:
+    """Whether `needle`, in lower case, stands in `text` from the beginning of a word on."""
+    text = text.lower()
+    at = text.find(needle)
+    while at >= 0:
+        if at == 0 or not (is_part(text[at - 1]) and is_part(needle[0])):
+            return True
+        at = text.find(needle, at + 1)
+    return False

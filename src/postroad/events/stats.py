@@ -1,0 +1,128 @@
+"""Figures: events counted by minute and hour, so that pictures of a month need not count its events.
+
+A minute is counted ten seconds after its end, and once more five minutes later, for what was committed late; counting
+it again gives the same result, so that nothing is ever counted twice. What is younger is counted when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from postroad.events.model import EventKind
+from postroad.ports.clock import Clock
+from postroad.ports.figures import Count, Figure
+from postroad.ports.store import Lane, Store, Tx
+
+
+class StatKind(StrEnum):
+    """What is counted. The first counts messages, the others recipients, deferrals once a try."""
+
+    IN = "in"  # accepted, from whomever
+    OUT = "out"  # to be brought to another host
+    DELIVERED = "delivered"  # into a mailbox here or to another host
+    DEFERRED = "deferred"  # a try that failed and will be repeated
+    BOUNCED = "bounced"  # failed for good, or out of time
+
+
+FIGURES = {
+    EventKind.RECEIVED: StatKind.IN,
+    EventKind.QUEUED: StatKind.OUT,
+    EventKind.DELIVERED: StatKind.DELIVERED,
+    EventKind.DEFERRED: StatKind.DEFERRED,
+    EventKind.BOUNCED: StatKind.BOUNCED,
+    EventKind.EXPIRED: StatKind.BOUNCED,
+}
+GRACE = timedelta(seconds=10)  # an event is committed that long after its making, at most
+AGAIN = timedelta(minutes=5)
+KEEP_MINUTES = timedelta(days=2)
+STRIDE = timedelta(hours=1)  # counted at once, where events are few
+DENSE = 50_000  # events: where there are more in an hour, fewer minutes are counted at once
+
+_MINUTE = timedelta(minutes=1)
+_MARK = "figures"  # in tx.meta: what lies before it is counted
+_BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def figures(counts: Iterable[Count]) -> list[Figure]:
+    """Counts of events as figures: some kinds of event are one figure."""
+    sums: dict[tuple[int, str, str, int], int] = {}
+    for count in counts:
+        key = (count.server, count.stream, FIGURES[EventKind(count.kind)].value, count.minute)
+        sums[key] = sums.get(key, 0) + count.n
+    return [Figure(*key, n) for key, n in sums.items()]
+
+
+def minute_of(time: datetime) -> datetime:
+    return time.replace(second=0, microsecond=0)
+
+
+def counted_before(tx: Tx) -> datetime | None:
+    """All figures before then are kept; those from then on have to be counted from events."""
+    mark = tx.meta.get(_MARK)
+    return datetime.fromisoformat(mark) if mark else None
+
+
+class RollUp:
+    """Follows the events. One for a process with the role `janitor`."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._counted: datetime | None = None  # once
+        self._settled: datetime | None = None  # and once more
+
+    def is_due(self) -> bool:
+        """Whether another minute is over."""
+        return self._counted is None or self._counted + _MINUTE + GRACE <= self._clock.now()
+
+    async def advance(self) -> bool:
+        """Count one stretch; whether there is more to count. Raises StoreUnavailable."""
+        end = minute_of(self._clock.now() - GRACE)
+        start = self._counted or await self._store.read(counted_before) or _BEGINNING
+        low, high = await self._store.read(lambda tx: _stretch(tx, start, end) or (end, end))
+        stretches = [(low, high)]
+        settling = end - AGAIN
+        if high >= settling:
+            stretches.append((min(self._settled or settling - AGAIN, settling), settling))
+        counts = await self._store.read(
+            lambda tx: [(since, to, tx.figures.count(since, to)) for since, to in stretches]
+        )
+        if any(found for *_, found in counts):
+            await self._store.write(lambda tx: _keep(tx, high, counts), lane=Lane.LOW)
+        self._counted, self._settled = max(start, high), max(self._settled or settling, min(high, settling))
+        return high < end
+
+    def rewind(self, to: datetime) -> None:
+        """Events made since then may have been committed late: count them again. Hours are sums of minutes, and those
+        are kept for two days."""
+        if self._counted is not None:
+            floor = self._clock.now() - KEEP_MINUTES + timedelta(hours=2)
+            self._counted = max(min(self._counted, minute_of(to)), minute_of(floor))
+
+    async def trim(self, before: datetime) -> int:
+        """Forget minutes older than two days, and hours before then; how many buckets."""
+        reached = (self._counted or _BEGINNING) - timedelta(hours=2)
+        minutes = min(self._clock.now() - KEEP_MINUTES, reached)
+        return await self._store.write(lambda tx: tx.figures.trim(minutes, before), lane=Lane.LOW)
+
+
+def _stretch(tx: Tx, start: datetime, end: datetime) -> tuple[datetime, datetime] | None:
+    """What to count next: some whole minutes with events in them, of one hour."""
+    begin = tx.figures.first_event(start)
+    if begin is None or begin >= end:
+        return None
+    low = max(start, minute_of(begin))
+    high = min(end, low.replace(minute=0) + STRIDE)
+    last = tx.figures.event_behind(low, DENSE)
+    if last is not None and last < high:
+        high = max(minute_of(last), low + _MINUTE)
+    return low, high
+
+
+def _keep(tx: Tx, counted: datetime, counts: Sequence[tuple[datetime, datetime, list[Count]]]) -> None:
+    for start, end, found in counts:
+        if found:
+            tx.figures.put(start, end, figures(found))
+    tx.meta.put(_MARK, counted.isoformat())
