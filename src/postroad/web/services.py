@@ -6,7 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from postroad.accounts.administration import Administration
+from postroad.accounts.admins import Admins
+from postroad.accounts.audit import AuditLog
 from postroad.accounts.credentials import Credentials
+from postroad.accounts.logins import Throttle
+from postroad.accounts.sending import Sending
+from postroad.accounts.tokens import Tokens
 from postroad.config.schema import Settings
 from postroad.intake.pipeline import Intake
 from postroad.observe.metrics import Gauge
@@ -32,6 +37,11 @@ class WebServices:
     resolver: Resolver
     credentials: Credentials
     administration: Administration
+    sending: Sending
+    tokens: Tokens
+    admins: Admins
+    throttle: Throttle
+    audit: AuditLog
     actions: Actions
     clock: Clock
     ids: IdSource
