@@ -8,19 +8,20 @@ import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from postroad.adapters.net.selfsigned import write_self_signed
 from postroad.app.build import CannotListen, Node
+from postroad.app.demo_fill import ACCOUNTS, ADMIN, ADMIN_PASSWORD, DOMAINS, PASSWORD, fill
 from postroad.app.lifecycle import serve
 from postroad.config.load import load
-from postroad.lab.world import DNS_ADDRESS, HOSTS, PORT, World
+from postroad.lab.day.neighbours import NEIGHBOURS
+from postroad.lab.world import DNS_ADDRESS, HOSTS, PORT, ZONE, World
 from postroad.ports.store import Refused
 
-DOMAINS = ("one.test", "two.test")
-ACCOUNTS = ("alice@one.test", "bob@two.test", "carol@one.test")
-ALIASES = {"info@one.test": ["carol@one.test", "bob@two.test"]}
-PASSWORD = "demo"  # noqa: S105 - printed for everybody to use
+LINK_VALID = timedelta(hours=12)
+LAB_DOMAINS = frozenset(line.split()[0].rstrip(".") for line in ZONE.splitlines() if line)
 _MARK = "# Written by `postroad demo`."
 _LISTEN = {
     "mx": 1025,
@@ -30,10 +31,11 @@ _LISTEN = {
     "imaps": 1993,
     "pop3": 1110,
     "pop3s": 1995,
+    "http": 8025,
     "metrics": 9667,
 }
 _CONFIGURATION = f"""\
-{_MARK} Short waits, so that what is put off moves soon.
+{_MARK} Short waits at first, so that what is put off moves soon.
 hostname = "mail.one.test"
 data_dir = "data"
 
@@ -46,7 +48,7 @@ nameservers = ["{DNS_ADDRESS}"]
 
 [delivery]
 port = {PORT}
-retry_waits = [5, 10, 20, 30, 60]
+retry_waits = [5, 10, 20, 30, 60, 300, 900]
 expire_after = 3600
 
 [limits]
@@ -60,12 +62,12 @@ def run_demo(folder: Path, *, fresh: bool) -> int:
         _empty(folder)
     config = _prepare(folder)
     settings = load(config, os.environ)
+    filled = asyncio.run(fill(settings, folder, say=lambda text: print(text, flush=True)))
 
     async def announce(node: Node) -> None:
-        await _fill(node)
         for service, endpoint in node.all_endpoints():
             print(f"listening {service} {endpoint}")
-        print("ready", welcome(config), sep="\n", flush=True)
+        print("ready", welcome(config, link=await _link(node), token=filled.token), sep="\n", flush=True)
 
     with (folder / "demo.log").open("ab") as log_file:
         code = serve(settings, config, announce=announce, beside=_world(settings.hostname), log_fd=log_file.fileno())
@@ -84,29 +86,35 @@ def _empty(folder: Path) -> None:
 
 
 def _prepare(folder: Path) -> Path:
-    """Configuration and certificate, where they are not there yet."""
+    """Configuration and certificate, where they are not there yet; to an older demo's, what it listens on since."""
     config = folder / "postroad.toml"
-    if not config.exists():
+    written = config.read_text("utf-8") if config.exists() else ""
+    if not written:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        listeners = "".join(
-            f'\n[[listen]]\nservice = "{service}"\naddress = "127.0.0.1:{port}"\n' for service, port in _LISTEN.items()
-        )
         write_self_signed(folder / "tls/cert.pem", folder / "tls/key.pem", ["localhost", "mail.one.test", "127.0.0.1"])
-        config.write_text(_CONFIGURATION + listeners, "utf-8")
+        written = _CONFIGURATION
+    if written.startswith(_MARK):
+        config.write_text(written + "".join(_missing_listeners(written)), "utf-8")
     return config
 
 
-async def _fill(node: Node) -> None:
-    """Domains, accounts and aliases, where they are not there yet."""
-    administration = node.services.administration
-    if {record.name for record in await administration.domains()} >= set(DOMAINS):
-        return
-    for domain in DOMAINS:
-        await administration.add_domain(domain)
-    for address in ACCOUNTS:
-        await administration.add_account(address, PASSWORD)
-    for address, targets in ALIASES.items():
-        await administration.add_alias(address, targets)
+def _missing_listeners(written: str) -> list[str]:
+    return [
+        f'\n[[listen]]\nservice = "{service}"\naddress = "127.0.0.1:{port}"\n'
+        for service, port in _LISTEN.items()
+        if f'service = "{service}"' not in written
+    ]
+
+
+async def _link(node: Node) -> str:
+    """Where the browser is let in, once."""
+    admins = node.services.admins
+    secret = await admins.login_link((await admins.find(ADMIN)).id, valid=LINK_VALID)
+    return f"http://127.0.0.1:{_port(node)}/console/enter?{secret}"
+
+
+def _port(node: Node) -> int:
+    return node.endpoints["http"][0].port
 
 
 @asynccontextmanager
@@ -133,6 +141,9 @@ def _publish(world: World, hostname: str) -> None:
     for domain in DOMAINS:
         world.dns.put(domain, "MX", f"10 {hostname}.")
         world.dns.put(domain, "TXT", '"v=spf1 mx -all"')
+    for neighbour in NEIGHBOURS:
+        if neighbour.domain not in LAB_DOMAINS:  # those of the day that is over can still be written to
+            world.dns.put(neighbour.domain, "MX", "10 mx1.remote.test.")
 
 
 async def run_lab() -> None:
@@ -160,7 +171,7 @@ To send there from a server of yours:
 Recipients at remote.test choose their fate: accept@ 550@ 451@ greylist@ throttle@ slow@ drop@. Ctrl-C ends."""
 
 
-def welcome(config: Path) -> str:
+def welcome(config: Path, *, link: str, token: str) -> str:
     """What to try, with the commands as they can be typed here."""
     from postroad.app.words import command_line
 
@@ -168,17 +179,25 @@ def welcome(config: Path) -> str:
         return command_line(config, words)
 
     send = command("send --from alice@one.test --to bob@two.test --to accept@remote.test --to greylist@remote.test")
-    curl = f"curl --insecure --user bob@two.test:{PASSWORD} 'imaps://127.0.0.1:1993/INBOX;MAILINDEX=1'"
+    imap = f"curl --insecure --user bob@two.test:{PASSWORD} 'imaps://127.0.0.1:1993/INBOX;MAILINDEX=1'"
+    origin = link.partition("/console")[0]
     return f"""
-Welcome! A whole mail world now runs on this machine: one mail server, two domains, and a small internet beside it.
+Welcome! A whole mail world now runs on this machine: a mail server with a day of mail behind it, two domains, and a
+small internet beside it. Look at it; this link signs you in:
 
-Send a message, from a second terminal in this folder:
+  {link}
+
+(It works once. Later: {origin}/console/ as {ADMIN}, password {ADMIN_PASSWORD}.)
+
+Send a message, from a second terminal in this folder, and watch it travel in the console:
 
   {send} --password {PASSWORD}
 
-and watch it travel:
+Or over HTTP, as programs do:
 
-  {command("message trace --follow")}
+  curl {origin}/email -H 'Accept: application/json' -H 'Content-Type: application/json' \\
+    -H 'X-Postmark-Server-Token: {token}' \\
+    -d '{{"From": "shop@one.test", "To": "bob@two.test", "Subject": "Hello", "TextBody": "From a program."}}'
 
 At remote.test the name chooses the fate:
 
@@ -189,9 +208,9 @@ At remote.test the name chooses the fate:
 
 Read and write with any mail program, as {" or ".join((", ".join(ACCOUNTS[:-1]), ACCOUNTS[-1]))}, password {PASSWORD}:
 
-  {curl}
+  {imap}
 
-Look around:  {command("message list")}
-              ... queue summary | message trace --dialogue | check | ledger | --help
+In the terminal:  {command("message trace --follow")}
+                  ... message list | queue summary | check | ledger | --help
 
 Everything is kept in {config.parent}; `{command_line(None, "demo --fresh")}` begins anew. Ctrl-C ends it."""

@@ -14,6 +14,7 @@ from postroad.app import lock
 from postroad.app.arguments import Arguments
 from postroad.app.check import Finding, Grade, examine, examine_mailboxes
 from postroad.app.demo import _empty, _prepare, welcome
+from postroad.app.demo_fill import Filled, fill
 from postroad.app.janitor import Janitor
 from postroad.app.ledger import prove
 from postroad.app.operations import OPERATIONS, perform
@@ -242,9 +243,33 @@ class TestDemo:
         settings = load(config, {})
         assert ("submission", "127.0.0.1:1587") in [(one.service, one.address) for one in settings.listen]
         assert settings.dns.nameservers == ("127.0.0.1:1053",)
-        words = welcome(config)
+        words = welcome(config, link="http://127.0.0.1:8025/console/enter?secret", token="a-token")
+        assert "http://127.0.0.1:8025/console/enter?secret\n" in words
+        assert "X-Postmark-Server-Token: a-token" in words
+        assert "curl http://127.0.0.1:8025/email " in words
         assert "--config .demo/postroad.toml send --from alice@one.test" in words
         assert "--config .demo/postroad.toml message trace --follow" in words
+
+    def test_an_older_demo_gets_the_listeners_that_came_since(self, tmp_path: Path) -> None:
+        config = _prepare(tmp_path / "demo")
+        whole = config.read_text("utf-8")
+        older = whole.replace('\n[[listen]]\nservice = "http"\naddress = "127.0.0.1:8025"\n', "")
+        config.write_text(older, "utf-8")
+        assert older != whole
+        services = [one.service for one in load(_prepare(tmp_path / "demo"), {}).listen]
+        assert services.count("http") == 1
+        assert services.count("mx") == 1
+
+    async def test_it_is_filled_once_and_keeps_its_token(self, tmp_path: Path) -> None:
+        settings = load(_prepare(tmp_path / "demo"), {})
+        first = await fill(settings, tmp_path / "demo")
+        again = await fill(settings, tmp_path / "demo")
+        assert first.messages > 30
+        assert again == Filled(first.token, 0)
+        assert (tmp_path / "demo/token").stat().st_mode & 0o077 == 0
+        async with open_services(settings) as services:
+            assert await services.tokens.verify(first.token)
+            assert [admin.email for admin in await services.admins.list()] == ["alice@one.test"]
 
     def test_fresh_removes_a_demo_and_nothing_else(self, tmp_path: Path) -> None:
         _prepare(tmp_path / "demo")

@@ -37,7 +37,8 @@ async def empty_server(folder):
 
 async def live(settings, services, **options):
     number = await services.store.write(lambda tx: tx.nodes.number(node_name(settings), now=NOW))
-    base = Base(settings, services.store, services.blobs, services.workers, services.signals, services.credentials)
+    parts = (services.workers, services.signals, services.credentials, services.tokens, services.sending)
+    base = Base(settings, services.store, services.blobs, *parts)
     return await live_through(
         base, Logins(PEOPLE), lambda clock: NodeIds(number, clock), node=node_name(settings), now=NOW, **options
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from postroad.accounts.credentials import Credentials
+from postroad.accounts.sending import Sending
+from postroad.accounts.tokens import Tokens
 from postroad.config.schema import Settings
 from postroad.lab.day.past import Past, PastClock, SeededRandomness
 from postroad.ports.blobs import BlobStore
@@ -27,6 +29,8 @@ class Base:
     workers: Workers
     signals: Signals
     credentials: Credentials
+    tokens: Tokens
+    sending: Sending
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from postroad.accounts.audit import Actor
 from postroad.intake.assembly import assemble
 from postroad.intake.pipeline import Intake
 from postroad.lab.day.ground import PORT, Base, Ground, Logins
-from postroad.lab.day.incoming import Incoming, written
+from postroad.lab.day.incoming import PEOPLE, Incoming, written
 from postroad.lab.day.letters import ALICE, DEEDS, Deed, Letter, letters
 from postroad.lab.day.mailboxes import Mailboxes
 from postroad.lab.day.neighbours import Neighbourhood
@@ -31,6 +32,7 @@ from postroad.routing.routes import RouteSettings
 LENGTH = timedelta(hours=24)
 REST = timedelta(seconds=60)  # before the present: what the server's own clock does next comes after it
 REACTION = 0.3  # seconds from somebody's click to what it brings about
+BY = Actor("admin", ALICE, PEOPLE[ALICE].address)
 JITTER = 0.4  # minutes: nobody writes on the full minute
 
 MakeIds = Callable[[Callable[[], int]], IdSource]
@@ -124,5 +126,5 @@ class Day:
             await self._mailboxes.keep(letter.sender, content)
 
     async def _do(self, deed: Deed) -> None:
-        await self._actions.act(deed.action, QueueFilter(message=self._messages[deed.key]), ALICE)
+        await self._actions.act(deed.action, QueueFilter(message=self._messages[deed.key]), BY)
         self._ground.past.elapse(REACTION)
