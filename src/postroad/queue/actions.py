@@ -141,20 +141,28 @@ class Actions:
         """Never deliver; nobody is told."""
         return await self.act("cancel", where, by, dry_run=dry_run)
 
-    async def act(self, name: str, where: QueueFilter, by: Actor | str, *, dry_run: bool = False) -> Done:
-        """Any of NAMES on everything that fits. A dry run counts and changes nothing."""
+    async def act(
+        self,
+        name: str,
+        where: QueueFilter,
+        by: Actor | str,
+        *,
+        dry_run: bool = False,
+        tell: Callable[[Done], None] | None = None,
+    ) -> Done:
+        """Any of NAMES on everything that fits. A dry run counts and changes nothing. `tell` hears how far it is."""
         action = _ACTIONS[name]
         actor = by if isinstance(by, Actor) else Actor(SYSTEM.kind, by)
         run = _Run(name, action, where, actor, AuditId(self._ids.new()), self._clock.now(), dry_run)
         done = Done()
         for state in action.states:
             if where.state in (None, state):
-                done = await self._each_slice(run, replace(where, state=state), done)
+                done = await self._each_slice(run, replace(where, state=state), done, tell)
         if done.total and not dry_run:
             self._signals.publish("queue")
         return done
 
-    async def _each_slice(self, run: _Run, where: QueueFilter, done: Done) -> Done:
+    async def _each_slice(self, run: _Run, where: QueueFilter, done: Done, tell: Callable[[Done], None] | None) -> Done:
         after: DeliveryId | None = None
         while True:
             now, start, before = self._clock.now(), after, done
@@ -165,6 +173,8 @@ class Actions:
                 return self._slice(tx, run, where, before, now=now, after=start)
 
             done, after = await (self._store.read(one) if run.dry_run else self._store.write(one, lane=Lane.LOW))
+            if tell is not None:
+                tell(done)
             if after is None:
                 return done
 
