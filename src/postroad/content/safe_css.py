@@ -28,7 +28,7 @@ PROPERTIES = frozenset(
 )  # fmt: skip
 _TOKEN = re.compile(
     r"""\s*+(?:[,/] | (?:(?P<word>[a-zA-Z][a-zA-Z-]*+)
-        | (?P<number>(?:[0-9]{1,6}+(?:\.[0-9]{0,8}+)?|\.[0-9]{1,8}+)(?:[a-zA-Z]{1,4}+|%)?)
+        | (?P<number>(?:[0-9]{1,6}+(?:\.[0-9]{0,8}+)?|\.[0-9]{1,8}+)(?:%|px|pt|r?em|ex|ch|in|cm|mm|pc)?)
         | (?P<colour>\#[0-9a-fA-F]{3,8}+|(?:rgb|hsl)a?\([0-9.,%\s/]{1,60}+\))
         | (?P<text>"[\w\ -]{1,60}+"|'[\w\ -]{1,60}+'))(?=[\s,/]|\Z))""",
     re.VERBOSE | re.IGNORECASE,

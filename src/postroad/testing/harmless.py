@@ -19,8 +19,9 @@ _REFERENCES = frozenset(
 )  # fmt: skip
 _HREF = re.compile(r"(?:https?://[^/\\\s]|mailto:|tel:)[^\s<>]*", re.IGNORECASE)
 _SRC = re.compile(r"data:image/(?:png|gif|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
-_CSS_DANGER = re.compile(
-    r"url|image|expression|@|\\|/\*|<|var\(|attr\(|env\(|behavior|binding|position|import", re.IGNORECASE
+_CSS_DANGER = re.compile(  # any function but those of colours, any escape or comment, anything that leaves its place
+    r"(?<!rgb)(?<!rgba)(?<!hsl)(?<!hsla)\(|[@\\<{}]|/\*|(?:behavior|binding|position|content|image|cursor)\s*:",
+    re.IGNORECASE,
 )
 
 
