@@ -14,6 +14,10 @@ from postroad.app.roles import METRICS
 from postroad.config.problems import ConfigError, Problem
 from postroad.config.schema import Settings
 from postroad.ports.net import Endpoint
+from postroad.queue.census import Census
+from postroad.reports.live import Live
+from postroad.reports.search import Search
+from postroad.reports.statistics import Statistics
 from postroad.web.app import WebApplication, application
 from postroad.web.services import WebServices
 
@@ -30,6 +34,7 @@ class WebFronts:
         self._doorman = doorman
         self._servers: list[HttpServer] = []
         self._application: WebApplication | None = None
+        self._services: WebServices | None = None
         self._tls: WebTls | None = None
 
     async def listen(self, service: str, endpoint: Endpoint) -> Endpoint:
@@ -44,7 +49,8 @@ class WebFronts:
         if service == METRICS.service:
             return HttpServer(health_application(node.not_ready, node.gauges), endpoint, limits=limits, service=service)
         if self._application is None:
-            self._application = application(web_services(node))
+            self._services = web_services(node)
+            self._application = application(self._services)
         tls = self._certificate() if service == "https" else None
         return HttpServer(self._application, endpoint, limits=limits, tls=tls, doorman=self._doorman, service=service)
 
@@ -59,18 +65,21 @@ class WebFronts:
             self._tls.reload(settings.tls.certificate, settings.tls.key)
 
     async def close(self, grace: float) -> None:
-        if self._application:
+        if self._application and self._services:
+            await self._services.live.close()
             self._application.close()
         for server in self._servers:
             await server.close(grace)
 
 
 def web_services(node: Node) -> WebServices:
-    """What the front ends work with."""
+    """What the front ends work with. Whoever asks closes `live`."""
     services = node.services
+    store, clock = services.store, services.clock
+    search, statistics = Search(store, clock), Statistics(store, clock)
     return WebServices(
         settings=node.settings,
-        store=services.store,
+        store=store,
         blobs=services.blobs,
         intake=node.intake,
         resolver=node.resolver,
@@ -82,7 +91,11 @@ def web_services(node: Node) -> WebServices:
         throttle=services.throttle,
         audit=services.audit,
         actions=services.actions,
-        clock=services.clock,
+        census=Census(store, clock),
+        search=search,
+        statistics=statistics,
+        live=Live(store, search, statistics, clock),
+        clock=clock,
         ids=services.ids,
         random=services.random,
         workers=services.workers,

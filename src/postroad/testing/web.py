@@ -56,6 +56,7 @@ async def bare_web(folder: Path, *, extra: str = "") -> AsyncIterator[Web]:
                 async with _client(app, {}) as client:
                     yield Web(client, services, node, app)
             finally:
+                await services.live.close()
                 app.close()
                 await node.stop()
 

@@ -24,6 +24,10 @@ from postroad.ports.signals import Signals
 from postroad.ports.store import Store
 from postroad.ports.workers import Workers
 from postroad.queue.actions import Actions
+from postroad.queue.census import Census
+from postroad.reports.live import Live
+from postroad.reports.search import Search
+from postroad.reports.statistics import Statistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,10 @@ class WebServices:
     throttle: Throttle
     audit: AuditLog
     actions: Actions
+    census: Census
+    search: Search
+    statistics: Statistics
+    live: Live
     clock: Clock
     ids: IdSource
     random: Random
