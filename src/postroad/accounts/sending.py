@@ -5,59 +5,42 @@ Each changing method is one transaction with its audit row. Refusals are raised 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from postroad.accounts.audit import COMMAND_LINE, Action, Actor, Changes, Told
-from postroad.accounts.names import read_address
+from postroad.accounts.projects import (
+    FIRST_STREAMS,
+    LASTING_STREAMS,
+    ServerRef,
+    find_server,
+    find_stream,
+    read_color,
+    read_description,
+    read_name,
+    read_stream_id,
+    refuse_new_stream,
+    refuse_one_more,
+    write_stream,
+)
+from postroad.accounts.suppressions import Suppressions
 from postroad.accounts.tokens import NewToken, digest_of, make_key, make_token, read_scopes
-from postroad.mail.address import Address, AddressError
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource, ServerId, TokenId
 from postroad.ports.random import Random
-from postroad.ports.sending import (
-    DEFAULT_STREAM,
-    ServerRecord,
-    StreamKind,
-    StreamRecord,
-    SuppressionOrigin,
-    SuppressionReason,
-    SuppressionRecord,
-    TokenKind,
-    TokenRecord,
-)
+from postroad.ports.sending import ServerRecord, StreamKind, StreamRecord, TokenKind, TokenRecord
 from postroad.ports.signals import Signals
 from postroad.ports.store import Refused, Store, Tx
 
-FIRST_STREAMS = (  # id, name, kind: what every server begins with
-    (DEFAULT_STREAM, "Default transactional stream", StreamKind.TRANSACTIONAL),
-    ("inbound", "Default inbound stream", StreamKind.INBOUND),
-    ("broadcast", "Default broadcast stream", StreamKind.BROADCASTS),
-)
-LASTING_STREAMS = (DEFAULT_STREAM, "inbound")  # cannot be archived: something always arrives there
-COLORS = ("purple", "blue", "turquoise", "green", "red", "yellow", "grey", "orange")
-MAX_NAME = 100
-MAX_DESCRIPTION = 1000
-MAX_STREAMS = 10  # of one server, archived ones left out
-_STREAM_ID = re.compile(r"[a-z][a-z0-9_-]{0,29}")
-_EMPTY_SECONDS = 10.0  # how long a stream without suppressions is taken for one
 
-ServerRef = ServerId | int | str  # its number, or its name
-
-
-class Sending:
+class Sending(Suppressions):
     """What console, API and command line do with sending projects. One for a process."""
 
     def __init__(self, store: Store, clock: Clock, ids: IdSource, signals: Signals, random: Random) -> None:
-        self._store = store
-        self._clock = clock
+        super().__init__(store, clock, Changes(store, clock, ids, signals))
         self._ids = ids
         self._random = random
-        self._changes = Changes(store, clock, ids, signals)
-        self._empty: dict[tuple[ServerId, str], float] = {}  # streams known to suppress nobody, and until when
-        self._suppressed = 0  # grows with each suppression made here
 
     # --- servers ------------------------------------------------------------------------------------------------------
 
@@ -127,12 +110,12 @@ class Sending:
     ) -> StreamRecord:
         """Another stream. Without a name it is called by its id."""
         id, label = read_stream_id(id), read_name(name or id, "a stream")  # noqa: A001
-        text, now = _read_description(description), self._clock.now()
+        text, now = read_description(description), self._clock.now()
 
         def add(tx: Tx) -> tuple[ServerRecord, StreamRecord]:
             owner = find_server(tx, server)
             record = StreamRecord(owner.id, id, label, kind, now, now, text)
-            _refuse_stream(tx, owner, record)
+            refuse_new_stream(tx, owner, record)
             tx.streams.add(record)
             return owner, record
 
@@ -147,12 +130,12 @@ class Sending:
         now = self._clock.now()
 
         def archive(tx: Tx) -> tuple[ServerRecord, StreamRecord]:
-            owner, record = _find_stream(tx, server, stream)
+            owner, record = find_stream(tx, server, stream)
             if record.id in LASTING_STREAMS:
                 raise Refused(f"{record.id} is a stream that every server needs; it cannot be archived")
             if record.archived is not None:
                 raise Refused(f"the stream {record.id} is archived already")
-            return owner, _change_stream(tx, replace(record, archived=now, updated=now))
+            return owner, write_stream(tx, replace(record, archived=now, updated=now))
 
         return (await self._changes.make(by, Action.STREAM_ARCHIVED, archive, _told_of_stream))[1]
 
@@ -160,11 +143,11 @@ class Sending:
         now = self._clock.now()
 
         def unarchive(tx: Tx) -> tuple[ServerRecord, StreamRecord]:
-            owner, record = _find_stream(tx, server, stream)
+            owner, record = find_stream(tx, server, stream)
             if record.archived is None:
                 raise Refused(f"the stream {record.id} is not archived")
-            _refuse_one_more(tx, owner)
-            return owner, _change_stream(tx, replace(record, archived=None, updated=now))
+            refuse_one_more(tx, owner)
+            return owner, write_stream(tx, replace(record, archived=None, updated=now))
 
         return (await self._changes.make(by, Action.STREAM_UNARCHIVED, unarchive, _told_of_stream))[1]
 
@@ -228,176 +211,6 @@ class Sending:
 
         return await self._changes.make(by, Action.TOKEN_REVOKED, revoke, _told_of_token)
 
-    # --- suppressions -------------------------------------------------------------------------------------------------
-
-    async def suppress(
-        self,
-        server: ServerRef,
-        stream: str,
-        address: str,
-        reason: SuppressionReason = SuppressionReason.MANUAL,
-        origin: SuppressionOrigin = SuppressionOrigin.CUSTOMER,
-        *,
-        by: Actor = COMMAND_LINE,
-    ) -> SuppressionRecord:
-        """Send nothing more to `address` on this stream. What is suppressed already stays as it was."""
-        key, now = read_address(address).key, self._clock.now()
-
-        def put(tx: Tx) -> SuppressionRecord:
-            owner, found = _find_stream(tx, server, stream)
-            record = SuppressionRecord(owner.id, found.id, key, reason, origin, now)
-            return record if tx.suppressions.put(record) else tx.suppressions.get(owner.id, found.id, key) or record
-
-        made = await self._changes.make(by, Action.ADDRESS_SUPPRESSED, put, _told_of_suppression, signal=False)
-        self._suppressed += 1
-        self._empty.clear()
-        return made
-
-    async def unsuppress(
-        self, server: ServerRef, stream: str, address: str, *, by: Actor = COMMAND_LINE
-    ) -> SuppressionRecord:
-        """Take an address back. Raises Refused when it is not suppressed, or is not ours to take back."""
-        key = read_address(address).key
-
-        def remove(tx: Tx) -> SuppressionRecord:
-            owner, found = _find_stream(tx, server, stream)
-            record = tx.suppressions.get(owner.id, found.id, key)
-            if record is None:
-                raise Refused(f"{key} is not suppressed on {found.id}")
-            if record.reason is SuppressionReason.SPAM_COMPLAINT:
-                raise Refused(f"{key} complained of spam; only the recipient can take that back")
-            tx.suppressions.remove(owner.id, found.id, key)
-            return record
-
-        return await self._changes.make(by, Action.ADDRESS_UNSUPPRESSED, remove, _told_of_suppression, signal=False)
-
-    async def suppressions(
-        self, server: ServerRef, stream: str, *, after: str = "", limit: int | None = None
-    ) -> list[SuppressionRecord]:
-        """By address, from the one behind `after`."""
-
-        def read(tx: Tx) -> list[SuppressionRecord]:
-            owner, found = _find_stream(tx, server, stream)
-            return tx.suppressions.list(owner.id, found.id, after=after, limit=limit)
-
-        return await self._store.read(read)
-
-    def suppresses_nobody(self, server: ServerId, stream: str) -> bool:
-        """True when the stream is known to suppress nobody; never waits."""
-        return self._empty.get((server, stream), 0.0) > self._clock.monotonic()
-
-    async def suppressed(self, server: ServerId, stream: str, addresses: Iterable[str]) -> set[str]:
-        """Those of `addresses`, as they were given, that get nothing on this stream."""
-        if self.suppresses_nobody(server, stream):
-            return set()
-        keys = {address: _key(address) for address in addresses}
-        before = self._suppressed
-
-        def read(tx: Tx) -> tuple[bool, set[str]]:
-            if not tx.suppressions.any(server, stream):
-                return True, set()
-            return False, {found.address for found in tx.suppressions.among(server, stream, sorted(set(keys.values())))}
-
-        empty, found = await self._store.read(read)
-        if empty and before == self._suppressed:
-            self._empty[server, stream] = self._clock.monotonic() + _EMPTY_SECONDS
-        return {address for address, key in keys.items() if key in found}
-
-
-# --- what people type -------------------------------------------------------------------------------------------------
-
-
-def read_name(text: str, what: str) -> str:
-    """A name for people. Raises Refused."""
-    name = " ".join(text.split())
-    if not name:
-        raise Refused(f"{what} needs a name")
-    if len(name) > MAX_NAME:
-        raise Refused(f"the name of {what} has at most {MAX_NAME} characters")
-    if not name.isprintable():
-        raise Refused(f"the name of {what} has a character that cannot be printed")
-    return name
-
-
-def read_color(text: str) -> str:
-    color = text.strip().lower()
-    if color and color not in COLORS:
-        raise Refused(f"“{text}” is none of the colours: {', '.join(COLORS)}")
-    return color
-
-
-def read_stream_id(text: str) -> str:
-    """Raises Refused."""
-    name = text.strip()
-    if not _STREAM_ID.fullmatch(name):
-        raise Refused(
-            f"“{text}” cannot be a stream's id: it begins with a letter and has at most 30 lower-case letters, digits,"
-            " dashes and underscores"
-        )
-    if name.startswith("pm-"):
-        raise Refused("a stream's id may not begin with pm-, which Postmark keeps for itself")
-    return name
-
-
-def _read_description(text: str) -> str:
-    if len(text) > MAX_DESCRIPTION:
-        raise Refused(f"a description has at most {MAX_DESCRIPTION} characters")
-    return text.strip()
-
-
-def _key(address: str) -> str:
-    try:
-        return Address.parse(address.strip()).key
-    except AddressError:
-        return address.strip().lower()
-
-
-# --- transaction functions --------------------------------------------------------------------------------------------
-
-
-def find_server(tx: Tx, server: ServerRef) -> ServerRecord:
-    """By number or name. Raises Refused."""
-    record = tx.servers.get(ServerId(server)) if isinstance(server, int) else _named_server(tx, server.strip())
-    if record is None:
-        raise Refused(f"there is no server {server}; `postroad server list` shows those there are")
-    return record
-
-
-def _named_server(tx: Tx, name: str) -> ServerRecord | None:
-    record = tx.servers.by_name(name)
-    if record is None and name.isascii() and name.isdigit() and len(name) < 10:
-        record = tx.servers.get(ServerId(int(name)))
-    return record
-
-
-def _find_stream(tx: Tx, server: ServerRef, stream: str) -> tuple[ServerRecord, StreamRecord]:
-    owner = find_server(tx, server)
-    record = tx.streams.get(owner.id, stream.strip())
-    if record is None:
-        raise Refused(f"the server {owner.name} has no stream {stream}")
-    return owner, record
-
-
-def _change_stream(tx: Tx, record: StreamRecord) -> StreamRecord:
-    tx.streams.change(record)
-    return record
-
-
-def _refuse_stream(tx: Tx, owner: ServerRecord, record: StreamRecord) -> None:
-    if tx.streams.get(owner.id, record.id):
-        raise Refused(f"the server {owner.name} has a stream {record.id} already")
-    if record.kind is StreamKind.INBOUND:
-        raise Refused(f"the server {owner.name} has its inbound stream already; there can be only one")
-    _refuse_one_more(tx, owner)
-
-
-def _refuse_one_more(tx: Tx, owner: ServerRecord) -> None:
-    if len(tx.streams.list(owner.id)) >= MAX_STREAMS:
-        raise Refused(f"a server has at most {MAX_STREAMS} streams; archive one of {owner.name} first")
-
-
-# --- what the audit log says ------------------------------------------------------------------------------------------
-
 
 def _sandbox(record: ServerRecord) -> dict[str, bool]:
     return {"sandbox": True} if record.sandbox else {}
@@ -417,7 +230,3 @@ def _told_of_stream(found: tuple[ServerRecord, StreamRecord]) -> Told:
 def _told_of_token(record: TokenRecord) -> Told:
     reach = {"server": record.server} if record.kind is TokenKind.SERVER else {"scopes": list(record.scopes)}
     return Told(f"{record.name} (…{record.hint})", {"kind": record.kind.value, **reach})
-
-
-def _told_of_suppression(record: SuppressionRecord) -> Told:
-    return Told(record.address, {"server": record.server, "stream": record.stream, "reason": record.reason.value})

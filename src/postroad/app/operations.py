@@ -8,15 +8,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+from postroad.accounts.audit import COMMAND_LINE
+from postroad.app import projects
 from postroad.app.arguments import Arguments
 from postroad.app.sendmail import sendmail
 from postroad.app.services import Services
 from postroad.ports.ids import DeliveryId, MessageId
 from postroad.ports.store import AccountRecord, AliasRecord, DomainRecord, QueueFilter
 from postroad.queue.actions import NAMES as ACTIONS
-
-BY_HAND = "the command line"
-
 
 Operation = Callable[[Services, Arguments], Awaitable[Any]]
 
@@ -70,7 +69,7 @@ def _queue_action(name: str) -> Operation:
     """One of `retry`, `hold`, `release`, `cancel` on what fits the given filter; how many recipients it reached."""
 
     async def act(services: Services, arguments: Arguments) -> int:
-        done = await services.actions.act(name, _filter(arguments), BY_HAND)
+        done = await services.actions.act(name, _filter(arguments), COMMAND_LINE)
         return done.total
 
     return act
@@ -110,5 +109,6 @@ OPERATIONS: dict[str, Operation] = {
     "alias.add": _alias_add,
     "alias.remove": _alias_remove,
     **{f"queue.{name}": _queue_action(name) for name in ACTIONS},
+    **projects.OPERATIONS,
     "sendmail": sendmail,
 }

@@ -1,4 +1,4 @@
-"""From nothing to a configured server: file, data, certificate, domain, account."""
+"""From nothing to a configured server: file, data, certificate, domain, account, administrator of the console."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from postroad.accounts.admins import MIN_PASSWORD
 from postroad.app import lock
 from postroad.app.arguments import Arguments
 from postroad.app.operations import perform
@@ -78,6 +79,11 @@ async def carry_out(plan: Plan, password: str) -> list[WantedRecord]:
     return records_wanted(plan.domain, plan.hostname)
 
 
+def opens_console(password: str) -> bool:
+    """Whether the account's password may be the administrator's too; if not, a sign-in link is the way in."""
+    return len(password) >= MIN_PASSWORD
+
+
 def _make_certificate(plan: Plan) -> None:
     from postroad.adapters.net.selfsigned import write_self_signed
 
@@ -112,3 +118,5 @@ async def _fill(plan: Plan, password: str) -> None:
         if await services.administration.domain(plan.domain) is None:
             await perform(services, "domain.add", Arguments({"name": plan.domain}))
         await perform(services, "account.add", Arguments({"address": plan.address, "password": password}))
+        console = password if opens_console(password) else ""
+        await perform(services, "admin.add", Arguments({"email": plan.address, "password": console}))

@@ -17,12 +17,16 @@ from postroad.cli.context import Context
 # name: module with a command of that name, and what `postroad --help` says of it
 COMMANDS = {
     "demo": "a whole mail world on localhost to try things in",
-    "quickstart": "write a configuration, a domain, an account; print the DNS records",
+    "quickstart": "write a configuration, a domain, an account, an administrator; print the DNS records",
     "serve": "run the server in the foreground",
     "check": "examine settings, DNS, TLS, ports, disk and clock",
     "domain": "domains: add, list, show, remove, records, verify",
     "account": "mailboxes: add, list, show, password, remove",
     "alias": "aliases, forwards, catch-all: add, list, remove",
+    "server": "sending projects, with streams and tokens of their own: add, list, rename, remove",
+    "stream": "message streams of a server: add, list, archive, unarchive",
+    "token": "secrets to send with, keys for the API: add, list, revoke",
+    "admin": "administrators of the console: add, list, password, link, remove",
     "queue": "what waits: list, show, summary, retry, hold, release, cancel",
     "message": "what happened: list, show, trace, source",
     "send": "compose and submit one message",

@@ -15,9 +15,10 @@ from msgspec import Struct
 
 from postroad.mail.status import EnhancedCode
 from postroad.ports.ids import id_text
+from postroad.ports.sending import ServerRecord
 
 _ID_FIELDS = frozenset({"id", "message", "delivery", "attempt", "account", "mailbox", "blob", "bounce_of", "owner"})
-_SECRET_FIELDS = frozenset({"password_hash", "scram"})
+_SECRET_FIELDS = frozenset({"password_hash", "scram", "totp_secret", "totp_pending"})
 
 
 def print_json(value: Any) -> None:
@@ -38,6 +39,8 @@ def plain(value: Any, name: str = "") -> Any:
         return id_text(value) if name in _ID_FIELDS else int(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, ServerRecord):  # its id is a count, which people see as it is
+        return {"id": int(value.id)} | {key: plain(part, key) for key, part in _fields(value) if key != "id"}
     if isinstance(value, Struct) or dataclasses.is_dataclass(value):
         return {key: plain(part, key) for key, part in _fields(value) if key not in _SECRET_FIELDS}
     if isinstance(value, Mapping):

@@ -22,8 +22,8 @@ def quickstart(
 ) -> None:
     """Write a configuration, make domain, account and a certificate, print the DNS records to publish.
 
-    ADDRESS becomes the first account and the administrator: postmaster@ and abuse@ go there. An existing
-    configuration is never overwritten.
+    ADDRESS becomes the first account and the administrator: postmaster@ and abuse@ go there, and it opens the console
+    with the same password (of eight characters or more). An existing configuration is never overwritten.
 
     \b
     postroad quickstart you@example.com
@@ -31,7 +31,7 @@ def quickstart(
     """
     import os
 
-    from postroad.app.quickstart import Plan, carry_out
+    from postroad.app.quickstart import Plan, carry_out, opens_console
     from postroad.app.words import command_line
 
     config = Path(context.named_config or "postroad.toml")
@@ -45,6 +45,8 @@ def quickstart(
     shown = None if config == Path("postroad.toml") else config
     click.echo(f"Wrote {plan.config}; data in {plan.data_dir}.")
     click.echo(f"Account {plan.address}, the administrator" + ("." if asked else f", with the password {password}"))
+    way = "with the same address and password" if opens_console(password) else "by the sign-in link below"
+    click.echo(f"Console https://{plan.hostname}/console/, {way}.")
     click.echo(f"Certificate {plan.certificate} is self-signed: put one of a real authority in its place for others.")
     click.echo("\nPublish these DNS records:\n")
     for record in records:
@@ -54,3 +56,7 @@ def quickstart(
     click.echo(
         f"  {command_line(shown, 'serve')}    run the server (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
     )
+    if not opens_console(password):
+        click.echo(
+            f"  {command_line(shown, 'admin', 'link', plan.address)}    a short password is no key to the console"
+        )
