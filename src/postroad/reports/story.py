@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from postroad.events.model import EventKind
 from postroad.mail.status import Status
-from postroad.ports.ids import DeliveryId
+from postroad.ports.ids import AttemptId, DeliveryId
 from postroad.ports.store import Attempt, Delivery, DeliveryState, Event, Message, Tx
+
+ATTEMPT = "attempt"  # the kind of a line that no event stands behind
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One step. `good` is None where it is neither good nor bad news."""
+    """One step. `good` is None where it is neither good nor bad news; `kind` is the event's, or `ATTEMPT`."""
 
     at: datetime
     text: str
     good: bool | None = None
+    kind: str = ""
+    attempt: AttemptId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,10 @@ class Story:
         """Every recipient is in a final state."""
         return all(delivery.state.is_final for delivery in self.deliveries)
 
-    def lines(self) -> list[Line]:
-        """The steps in order of time."""
-        steps = [*self._attempt_lines(), *(line for event in self.events if (line := self._event_line(event)))]
+    def lines(self, zone: tzinfo | None = None) -> list[Line]:
+        """The steps in order of time. Times in their words are those of `zone`, or of this machine."""
+        events = (self._event_line(event, zone) for event in self.events)
+        steps = [*self._attempt_lines(), *(line for line in events if line)]
         return sorted(steps, key=lambda line: line.at)
 
     def verdicts(self) -> list[tuple[str, bool | None]]:
@@ -54,14 +59,16 @@ class Story:
         for attempt, statuses in self.attempts:
             names = ", ".join(self._recipient(delivery) for delivery in statuses) or "its recipients"
             place = f"{attempt.host} ({attempt.address})" if attempt.address else attempt.host
-            yield Line(attempt.started, f"{names}: trying {place}{_secured(attempt)}")
+            text = f"{names}: trying {place}{_secured(attempt)}"
+            yield Line(attempt.started, text, kind=ATTEMPT, attempt=attempt.id)
 
-    def _event_line(self, event: Event) -> Line | None:
+    def _event_line(self, event: Event, zone: tzinfo | None) -> Line | None:
         words = _WORDS.get(event.kind)
         if words is None:
             return None
-        text, good = words(_Detail(event.detail))
-        return Line(event.at, f"{self._recipient(event.delivery)}: {text}" if event.delivery else text, good)
+        text, good = words(_Detail(event.detail, zone))
+        text = f"{self._recipient(event.delivery)}: {text}" if event.delivery else text
+        return Line(event.at, text, good, event.kind)
 
     def _recipient(self, delivery: DeliveryId | None) -> str:
         for known in self.deliveries:
@@ -83,8 +90,9 @@ def read_story(tx: Tx, message: Message) -> Story:
 class _Detail:
     """An event's detail as words; a missing key is an empty text."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], zone: tzinfo | None = None) -> None:
         self._values = values
+        self.zone = zone
 
     def __getitem__(self, name: str) -> str:
         value = self._values.get(name)
@@ -111,7 +119,7 @@ def _queued(detail: _Detail) -> _Telling:
 
 
 def _deferred(detail: _Detail) -> _Telling:
-    again = f"; next try {_clock_time(detail['next'])}" if detail["next"] else ""
+    again = f"; next try {_clock_time(detail['next'], detail.zone)}" if detail["next"] else ""
     return f"deferred{detail.after(' by ', 'host')}{_reply(detail)}{again}", False
 
 
@@ -154,10 +162,10 @@ _WORDS: dict[str, Callable[[_Detail], _Telling]] = {
 }
 
 
-def _clock_time(text: str) -> str:
+def _clock_time(text: str, zone: tzinfo | None) -> str:
     """A recorded time, in the reader's zone."""
     try:
-        return datetime.fromisoformat(text).astimezone().strftime("%H:%M:%S")
+        return datetime.fromisoformat(text).astimezone(zone).strftime("%H:%M:%S")
     except ValueError:
         return text
 
