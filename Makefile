@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.ready
 PROVE_MESSAGES ?= 20000
 PROVE_KILLS    ?= 10
 
-.PHONY: help setup demo lint format test check bench fuzz prove lock clean
+.PHONY: help setup demo lint format test npm check bench fuzz prove lock clean
 
 help:            ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -21,7 +21,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-demo: setup      ## a whole mail world on localhost: send one message and watch it travel
+demo: setup      ## a whole mail world on localhost, with a day of mail behind it; opens on the console
 	@$(BIN)/postroad demo $(DEMO_ARGS)
 
 format: setup    ## put the code in the house's format
@@ -36,6 +36,13 @@ lint: setup      ## format, lint, types, the direction of imports
 
 test: setup      ## every suite that can run here, on both stores; says what it skipped and why
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+npm: .cache/npm/.ready  ## packages from npm that some tests use (needs node and npm; never shipped)
+
+.cache/npm/.ready: tests/interop/npm/package.json tests/interop/npm/package-lock.json
+	@mkdir -p .cache/npm && cp $^ .cache/npm/
+	@npm ci --prefix .cache/npm --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 check: lint test ## what must be green before a change lands
 
@@ -53,4 +60,4 @@ lock:            ## write requirements.lock anew (needs uv)
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
 
 clean:           ## remove what make made
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .cache .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

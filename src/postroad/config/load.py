@@ -24,7 +24,7 @@ SYSTEM_FILE = Path("/etc/postroad/postroad.toml")
 # Names under our prefix that are no settings: the file's own name, what tests look at, and what Kubernetes puts into
 # the environment of every container for a service called "postroad".
 _NOT_SETTINGS = re.compile(
-    r"POSTROAD_(CONFIG|TESTDATA|PASSWORD|REQUIRE_INTEROP|TEST_.*|BENCH_.*|SERVICE_.*|PORT(_.*)?)"
+    r"POSTROAD_(CONFIG|TESTDATA|NPM|PASSWORD|REQUIRE_INTEROP|TEST_.*|BENCH_.*|SERVICE_.*|PORT(_.*)?)"
 )
 
 

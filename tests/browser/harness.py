@@ -1,0 +1,255 @@
+"""Headless Chromium in front of a whole server that has a day of mail behind it, and an eye on all that is wrong.
+
+One server and one browser serve a worker; each test gets a context of its own. A `Visit` fails its test for what the
+browser's console says, for a request that leaves the origin, for an answer that is no good, for a policy that was
+broken. `Visit.look` is what a person would see, at both widths and in both themes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response
+
+from postroad.app.build import Node
+from postroad.app.demo_fill import ADMIN, fill
+from postroad.app.lifecycle import running
+from postroad.config.load import load
+from postroad.lab.world import World
+from postroad.testing import npm
+from postroad.testing.server import write_configuration
+from postroad.testing.site import configuration
+
+T = TypeVar("T")
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+WIDE, NARROW = (1440, 900), (390, 844)
+THEMES = ("light", "dark")
+SCREENSHOTS = Path(__file__).parents[2] / ".cache/screenshots"
+CHECKS = Path(__file__).with_name("checks.js").read_text("utf-8")
+PATIENCE = 10_000  # milliseconds for anything that a page does
+SETTLED = """async () => {
+  const busy = () => document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling, [aria-busy=true]");
+  for (let tries = 0; busy() && tries < 200; tries++) await new Promise((go) => setTimeout(go, 10));
+  if (busy()) return "still busy: " + busy().outerHTML.slice(0, 200);
+  await document.fonts.ready;
+  const ends = (one) => one.effect && Number.isFinite(one.effect.getComputedTiming().endTime);
+  await Promise.allSettled(document.getAnimations().filter(ends).map((one) => one.finished));
+  await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
+  return "";
+}"""
+AXE = """async () => {
+  const found = await axe.run(document, {
+    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    resultTypes: ["violations"],
+  });
+  return found.violations.map((one) => one.id + ": " + one.help + ": " +
+    one.nodes.slice(0, 3).map((node) => node.target.join(" ") + " (" + node.any.map((why) => why.message)
+      .slice(0, 1).join("") + ")").join("; "));
+}"""
+
+
+def required(what: str, found: T | None) -> T:
+    """What a test needs from outside; where it is not there the test is skipped, or fails where CI demands it."""
+    if found is None:
+        complain = pytest.fail if os.environ.get("POSTROAD_REQUIRE_INTEROP") else pytest.skip
+        complain(f"{what} is not installed")
+    assert found is not None
+    return found
+
+
+def chromium() -> str:
+    """The browser's path."""
+    return required("chromium", next((path for name in CHROMIUM if (path := shutil.which(name))), None))
+
+
+class Stage:
+    """A server with the demo's people and their day, in a world of its own; both run in a thread beside the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loop = asyncio.new_event_loop()
+        self._end = asyncio.Event()
+        self._ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name="stage", daemon=True)
+        self.node: Node
+        self.world: World
+        self.token = ""
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.result(60)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(30)
+
+    @property
+    def origin(self) -> str:
+        return f"http://{self.node.endpoints['http'][0]}"
+
+    def ask(self, question: Callable[[Node], Awaitable[T]]) -> T:
+        """Run something beside the server, in its loop."""
+
+        async def answer() -> T:
+            return await question(self.node)
+
+        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(30)
+
+    def session(self) -> str:
+        """The secret of a new session of the administrator."""
+
+        async def begin(node: Node) -> str:
+            admins = node.services.admins
+            return await admins.begin_session((await admins.find(ADMIN)).id, "127.0.0.1", "the tests' browser")
+
+        return self.ask(begin)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._live())
+        except BaseException as error:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(error)
+        finally:
+            self._loop.close()
+
+    async def _live(self) -> None:
+        self.world = world = await World.start("127.0.0.1:0", 0)
+        try:
+            extra = configuration(world, {"delivery": {"retry_waits": [3600]}})
+            config = write_configuration(self._folder, ("http", "mx", "submission"), extra=extra)
+            settings = load(config, {})
+            self.token = (await fill(settings, self._folder)).token
+            async with running(settings) as self.node:
+                self._ready.set_result(None)
+                await self._end.wait()
+        finally:
+            await world.stop()
+
+
+@dataclass
+class Visit:
+    """One page of a context, and what went wrong in it."""
+
+    page: Page
+    origin: str
+    troubles: list[str] = field(default_factory=list)
+    _expected: list[str] = field(default_factory=list)
+
+    # -- what happens in it --------------------------------------------------------------------------------------------
+
+    def open(self, path: str) -> Visit:
+        """Go to a path of the console and wait until it stands still."""
+        self.page.goto(self.origin + path, wait_until="load")
+        return self.settle()
+
+    def settle(self) -> Visit:
+        """Wait until nothing is on its way and nothing moves."""
+        self.page.wait_for_load_state("load")
+        if still := self.page.evaluate(SETTLED):
+            raise AssertionError(f"{self.page.url}: {still}")
+        return self
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """What is done inside loads another page."""
+        with self.page.expect_navigation(wait_until="load"):
+            yield
+        self.settle()
+
+    def expect(self, pattern: str) -> None:
+        """A trouble that is meant to come in this test."""
+        self._expected.append(pattern)
+
+    def trouble(self, text: str) -> None:
+        self.troubles.append(f"{self.page.url}: {text}")
+
+    def unexpected(self) -> list[str]:
+        return [text for text in self.troubles if not any(re.search(each, text) for each in self._expected)]
+
+    # -- what it looks like --------------------------------------------------------------------------------------------
+
+    def look(self, name: str) -> None:
+        """At both widths and in both themes: everything can be read, nothing is cut off or lies on something else,
+        axe finds no violation; and a picture of it is kept."""
+        problems: list[str] = []
+        for size in (WIDE, NARROW):
+            self.page.set_viewport_size({"width": size[0], "height": size[1]})
+            for theme in THEMES:
+                self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+                self.settle()
+                problems += [f"{size[0]} {theme}: {text}" for text in self.faults()]
+                SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+                self.page.screenshot(path=SCREENSHOTS / f"{name}-{size[0]}-{theme}.png", full_page=True)
+        assert not problems, f"{self.page.url}:\n" + "\n".join(problems)
+
+    def faults(self) -> list[str]:
+        """What is wrong with the page as it stands now."""
+        return [*self.page.evaluate(CHECKS), *self._axe()]
+
+    def _axe(self) -> list[str]:
+        source = required("axe-core (npm)", npm.find("axe-core/axe.min.js"))
+        if not self.page.evaluate("typeof axe === 'object'"):
+            self.page.evaluate(source.read_text("utf-8"))
+        return list(self.page.evaluate(AXE))
+
+
+def watch(page: Page, origin: str) -> Visit:
+    """A visit of this page that hears of all that goes wrong in it and in its frames."""
+    visit = Visit(page, origin)
+    page.set_default_timeout(PATIENCE)
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            visit.trouble(f"the console says: {message.text}")
+
+    def asked(request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob", "about") and f"{parts.scheme}://{parts.netloc}" != origin:
+            visit.trouble(f"a request leaves the origin: {request.url}")
+
+    def answered(response: Response) -> None:
+        if response.status >= 400:
+            visit.trouble(f"{response.request.method} {response.url} was answered {response.status}")
+
+    page.on("console", said)
+    page.on("pageerror", lambda error: visit.trouble(f"a script failed: {error}"))
+    page.on("request", asked)
+    page.on("response", answered)
+    page.on("requestfailed", lambda request: _failed(visit, request))
+    return visit
+
+
+def _failed(visit: Visit, request: Request) -> None:
+    if request.failure != "net::ERR_ABORTED":  # the page went on to another one
+        visit.trouble(f"{request.url} failed: {request.failure}")
+
+
+def context(browser: Browser, stage: Stage, secret: str = "", **options: Any) -> BrowserContext:
+    """A fresh browser profile, signed in with `secret`."""
+    made = browser.new_context(
+        base_url=stage.origin,
+        viewport={"width": WIDE[0], "height": WIDE[1]},
+        locale="en-GB",
+        timezone_id="Europe/Helsinki",
+        reduced_motion="reduce",
+        **options,
+    )
+    if secret:
+        made.add_cookies([{"name": "postroad-session", "value": secret, "url": stage.origin, "httpOnly": True}])
+    return made
