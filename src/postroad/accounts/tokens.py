@@ -1,6 +1,7 @@
 """Who a token is: secrets made, their digests, and the memory that answers without waiting.
 
-A secret is random, so SHA-256 is all that is kept of it, and looking one up by its digest tells nothing of another.
+A secret is random, so SHA-256 is all that is kept of it. Secrets are compared by looking their digests up, the time of
+which tells nothing of a secret: whoever guesses one chooses the secret, never the digest.
 The memory is dropped whenever tenants change (signal `config`), and in any case after a minute, since another node may
 have made the change.
 """
@@ -9,9 +10,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from postroad.accounts.lastuse import LastUse
@@ -54,13 +54,8 @@ class Access:
     token: TokenRecord
     server: ServerRecord | None = None
     streams: Mapping[str, StreamRecord] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Known:
-    digest: bytes
-    access: Access
-    until: float
+    generation: int = 0  # of tenants, when it was read
+    until: float = 0.0  # when it has to be read anew in any case
 
 
 def digest_of(secret: str) -> bytes:
@@ -99,7 +94,7 @@ class Tokens:
     def __init__(self, store: Store, clock: Clock, signals: Signals) -> None:
         self._store = store
         self._clock = clock
-        self._known: dict[bytes, _Known] = {}
+        self._known: dict[bytes, Access] = {}
         self._generation = 0
         self._last_use: LastUse[TokenId] = LastUse(store, lambda tx, times: tx.tokens.used(times))
         signals.listen("config", self._tenants_changed)
@@ -126,14 +121,20 @@ class Tokens:
         access = self._known_by(digest)
         if access is not None:
             return access
-        generation = self._generation
-        access = await self._store.read(lambda tx: _read(tx, digest))
-        if access is None:
-            return None
-        if generation == self._generation:  # else tenants changed while we read: do not keep what may be old
-            self._remember(digest, access)
-        self._used(access.token)
-        return access
+        return self._keep(digest, await self._read(lambda tx: tx.tokens.by_digest(digest)))
+
+    def is_current(self, access: Access) -> bool:
+        """True when nothing can have changed since `access` was read; never waits. For whoever holds one for long."""
+        return access.generation == self._generation and access.until > self._clock.monotonic()
+
+    async def current(self, access: Access) -> Access | None:
+        """The same as the rows are now; None once the token is revoked. Raises StoreUnavailable."""
+        number = access.token.id
+        return access if self.is_current(access) else await self._read(lambda tx: tx.tokens.get(number))
+
+    async def _read(self, find: Callable[[Tx], TokenRecord | None]) -> Access | None:
+        generation, until = self._generation, self._clock.monotonic() + REMEMBERED_SECONDS
+        return await self._store.read(lambda tx: _access(tx, find(tx), generation, until))
 
     async def server_of(self, record: TokenRecord) -> ServerRecord | None:
         """The server that a token sends for."""
@@ -141,16 +142,20 @@ class Tokens:
         return None if number is None else await self._store.read(lambda tx: tx.servers.get(number))
 
     def _known_by(self, digest: bytes) -> Access | None:
-        known = self._known.get(digest)
-        if known is None or known.until <= self._clock.monotonic() or not hmac.compare_digest(known.digest, digest):
+        access = self._known.get(digest)
+        if access is None or not self.is_current(access):
             return None
-        self._used(known.access.token)
-        return known.access
+        self._used(access.token)
+        return access
 
-    def _remember(self, digest: bytes, access: Access) -> None:
+    def _keep(self, digest: bytes, access: Access | None) -> Access | None:
+        if access is None:
+            return None
         if len(self._known) >= MAX_REMEMBERED:
             self._known.clear()
-        self._known[digest] = _Known(digest, access, self._clock.monotonic() + REMEMBERED_SECONDS)
+        self._known[digest] = access
+        self._used(access.token)
+        return access
 
     def _used(self, record: TokenRecord) -> None:
         self._last_use.note(record.id, record.last_used, self._clock.now())
@@ -164,13 +169,13 @@ class Tokens:
         await self._last_use.close()
 
 
-def _read(tx: Tx, digest: bytes) -> Access | None:
-    token = tx.tokens.by_digest(digest)
+def _access(tx: Tx, token: TokenRecord | None, generation: int, until: float) -> Access | None:
     if token is None or token.revoked is not None:
         return None
     if token.server is None:
-        return Access(token)
+        return Access(token, generation=generation, until=until)
     server = tx.servers.get(token.server)
     if server is None:
         return None
-    return Access(token, server, {stream.id: stream for stream in tx.streams.list(server.id, archived=True)})
+    streams = {stream.id: stream for stream in tx.streams.list(server.id, archived=True)}
+    return Access(token, server, streams, generation, until)

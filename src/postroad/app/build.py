@@ -23,6 +23,7 @@ from postroad.config.problems import ConfigError, Problem
 from postroad.config.schema import Listen, Settings
 from postroad.config.values import split_address
 from postroad.intake.assembly import assemble
+from postroad.intake.programs import Programs
 from postroad.observe import log
 from postroad.observe.metrics import Gauge
 from postroad.ports.net import Endpoint
@@ -85,6 +86,7 @@ class Node:
             limits=limits,
             delivery=settings.delivery,
             hostname=settings.hostname,
+            programs=Programs(services.tokens, services.sending),
         )
         self.resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout)
         self._poll = IdlePoll(services.clock)

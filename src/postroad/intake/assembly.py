@@ -11,6 +11,7 @@ from postroad.intake.checks import Policy
 from postroad.intake.commit import Birth, Committer
 from postroad.intake.patience import Patience
 from postroad.intake.pipeline import Intake, Services
+from postroad.intake.programs import Programs
 from postroad.intake.refusals import RefusalBuffer
 from postroad.intake.rendering import Renderer
 from postroad.ports.blobs import BlobStore
@@ -37,6 +38,7 @@ def assemble(
     limits: Limits,
     delivery: DeliverySettings,
     hostname: str,
+    programs: Programs | None = None,
 ) -> Intake:
     """Acceptance for this process. Where it sends too, call `Intake.hand_to` next."""
     patience = Patience(clock)
@@ -62,6 +64,7 @@ def assemble(
         patience=patience,
         ids=ids,
         clock=clock,
+        programs=programs,
     )
     return Intake(services, _policy(store, limits), hostname)
 

@@ -11,11 +11,22 @@ from dataclasses import dataclass
 from functools import partial
 
 from postroad.accounts.credentials import Credentials
+from postroad.accounts.tokens import Access
 from postroad.events.recorder import Recorder
 from postroad.intake import fields
 from postroad.intake.checks import Policy, limits, loop, recipients, relay, sender
 from postroad.intake.commit import Committer, Prepared, accepted_status, segment_header
 from postroad.intake.patience import Patience
+from postroad.intake.programs import (
+    NOT_OURS,
+    REVOKED,
+    SUPPRESSED,
+    Asked,
+    Programs,
+    own_fields,
+    read_fields,
+    without_fields,
+)
 from postroad.intake.refusals import RefusalBuffer
 from postroad.intake.repeats import Repeats
 from postroad.intake.spool import STORE_FAILED, Budget, Digest, Spool, Spooled
@@ -31,6 +42,7 @@ from postroad.ports.clock import Clock
 from postroad.ports.handoff import Handoff, Ownership
 from postroad.ports.ids import BlobId, IdSource, MessageId, id_text
 from postroad.ports.store import AccountRecord, Lane, Refusal, Store, StoreUnavailable, Tx
+from postroad.ports.uuids import uuid_text
 from postroad.routing.aliases import Resolution
 from postroad.routing.directory import Directory
 
@@ -41,7 +53,7 @@ RECIPIENT_STEPS = (
     recipients.is_known,
     recipients.has_room,
 )
-MESSAGE_STEPS = (limits.message_fits, loop.hops_are_few, loop.not_delivered_before)
+MESSAGE_STEPS = (limits.message_fits, loop.hops_are_few, loop.not_delivered_before, sender.program_asks_well)
 
 _RECIPIENT_OK = status(250, "2.1.5", "OK")
 _LOGIN_REFUSED = status(535, "5.7.8", "Authentication credentials invalid")
@@ -66,6 +78,7 @@ class Services:
     patience: Patience
     ids: IdSource
     clock: Clock
+    programs: Programs | None = None  # none: nobody logs in with a token
 
 
 class Intake:
@@ -80,13 +93,18 @@ class Intake:
         self._budget = Budget()
         self._repeats = Repeats(services.clock)
 
-    async def authenticate(self, origin: Origin, name: str, password: str) -> AccountRecord | Status:  # noqa: ARG002
-        """The account, or what to answer; the same words whatever was wrong."""
+    async def authenticate(self, origin: Origin, name: str, password: str) -> AccountRecord | Access | Status:  # noqa: ARG002
+        """The account, or what a server's token opens, or what to answer; the same words whatever was wrong."""
+        programs, cause = self._services.programs, f"login as {name!r}"
         try:
+            if programs is not None and (access := await programs.authenticate(name, password)) is not None:
+                return access
             account = await self._services.credentials.verify(name, password)
         except StoreUnavailable as error:
             return _LOGIN_LATER.because(str(error))
-        return account if account is not None else _LOGIN_REFUSED.because(f"login as {name!r}")
+        if name == password:  # it may be a token, only not one that holds
+            cause = "login with a token that is wrong or revoked"
+        return account if account is not None else _LOGIN_REFUSED.because(cause)
 
     def begin(
         self,
@@ -96,14 +114,39 @@ class Intake:
         body: str = "",
         *,
         account: AccountRecord | None = None,
+        access: Access | None = None,
     ) -> MailTransaction | Status:
-        """MAIL: a transaction, or the refusal."""
+        """MAIL: a transaction, or the refusal. One of a program, which has `access`, wants `admit_program` next."""
         transaction = MailTransaction(origin, reverse_path, size, body, account)
+        if access is not None and access.server is not None:
+            transaction.access = access
+            transaction.server, transaction.sandbox = access.server.id, access.server.sandbox
         for step in SENDER_STEPS:
             refused = step(self._policy, transaction)
             if refused is not None:
                 return refused
         return transaction
+
+    def admit_program(self, transaction: MailTransaction) -> Status | Awaitable[Status | None] | None:
+        """MAIL of a program: its token holds still, and the reverse-path in a domain of ours. The refusal, if any."""
+        access, programs, sender = transaction.access, self._services.programs, transaction.reverse_path.address
+        assert access is not None
+        assert programs is not None
+        known = sender is None or self.is_ours(sender.domain.ascii)
+        if known is True and programs.is_current(access):
+            return None
+        return self._admit_later(transaction, access, programs, known)
+
+    async def _admit_later(
+        self, transaction: MailTransaction, access: Access, programs: Programs, known: bool | Awaitable[bool]
+    ) -> Status | None:
+        try:
+            if not (known if isinstance(known, bool) else await known):
+                return NOT_OURS.because(f"MAIL FROM {transaction.reverse_path}")
+            transaction.access = await programs.current(access)
+        except StoreUnavailable as error:
+            return _NOT_NOW.because(str(error))
+        return None if transaction.access is not None else REVOKED
 
     def recipient(self, transaction: MailTransaction, path: ForwardPath) -> Status | Awaitable[Status]:
         """RCPT: 250 and the recipient is taken, or the refusal."""
@@ -176,9 +219,40 @@ class Intake:
         trace = received(transaction.origin, by=self._hostname, id=text, when=transaction.received, recipient=single)
         if not transaction.is_trusted:
             return header, fields.final_header(header, trace, b"")
+        if transaction.access is not None:
+            header, text, trace = self._program_header(transaction, transaction.access, header, trace)
         added = fields.missing_fields(header, id=text, hostname=self._hostname, now=transaction.received)
         kept = fields.without_hidden(header)
         return (Header(added + kept.raw) if added else kept), fields.final_header(kept, trace, added)
+
+    def _program_header(
+        self, transaction: MailTransaction, access: Access, header: Header, trace: bytes
+    ) -> tuple[Header, str, bytes]:
+        """What a program asks for, out of the header block and into the transaction; how its message is called."""
+        assert transaction.received is not None
+        asked = transaction.asked = read_fields(header, access, transaction.received)
+        transaction.stream, transaction.tag = asked.stream, asked.tag
+        transaction.metadata, transaction.tracking = asked.metadata, asked.tracking
+        uuid = uuid_text(transaction.message)
+        return without_fields(header, keep_id=asked.keep_id), uuid, trace + own_fields(uuid, asked.tag)
+
+    async def _judge_program(self, transaction: MailTransaction, asked: Asked) -> Status | None:
+        """The message of a program: who it is from, and which of its recipients get nothing on its stream."""
+        programs, access = self._services.programs, transaction.access
+        assert programs is not None
+        assert access is not None
+        assert access.server is not None
+        try:
+            for domain in asked.domains:
+                known = self.is_ours(domain)
+                if not (known if isinstance(known, bool) else await known):
+                    return NOT_OURS.because(f"From is in {domain}")
+            suppressed = await programs.suppressed(access.server, asked.stream, transaction.recipients)
+        except StoreUnavailable as error:
+            return STORE_FAILED.because(str(error))
+        for name in suppressed:
+            transaction.suppress(name, SUPPRESSED)
+        return None
 
     async def finish(
         self,
@@ -190,6 +264,11 @@ class Intake:
     ) -> Status:
         """The end of the body: the message steps, then the commit. 250 means that the message is ours."""
         ended = self._end(transaction, spool)
+        if transaction.asked is not None and not isinstance(ended, Status):
+            refused = await self._judge_program(transaction, transaction.asked)
+            if refused is not None:
+                spool.discard()
+                return refused
         spooled = ended if ended is not None else await spool.finish()
         if isinstance(spooled, Status):
             return spooled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from postroad.mail.address import ForwardPath, ReversePath
 from postroad.mail.envelope import Origin
@@ -12,6 +13,10 @@ from postroad.ports.ids import MessageId, ServerId
 from postroad.ports.store import Acceptance, AccountRecord
 from postroad.routing.aliases import Target
 from postroad.routing.routes import LOCAL_DEST
+
+if TYPE_CHECKING:
+    from postroad.accounts.tokens import Access
+    from postroad.intake.programs import Asked
 
 API_SERVICE = "api"  # programs that send by HTTP, each with the token of its server
 SUBMISSION_SERVICES = frozenset(("submission", "submissions", API_SERVICE))
@@ -46,7 +51,9 @@ class MailTransaction:
 
     __slots__ = (
         "acceptance",
+        "access",
         "account",
+        "asked",
         "body",
         "gone",
         "message",
@@ -85,6 +92,8 @@ class MailTransaction:
         self.acceptance: Acceptance | None = None
         self.gone = False
         self.missed_answer: Callable[[MailTransaction], None] | None = None  # told who missed it: no cycle
+        self.access: Access | None = None  # of a program that has logged in with its server's token
+        self.asked: Asked | None = None  # by such a program, in its header fields
         self.server: ServerId | None = None  # the sending project whose token submits it
         self.sandbox = False  # that server's mail is shown as delivered, and goes nowhere
         self.stream = ""
@@ -123,6 +132,15 @@ class MailTransaction:
     def end(self, path: ForwardPath, status: Status) -> None:
         """Take a recipient whose fate is known now: bounced, with what our own rules say of it."""
         self._end(path, LOCAL_DEST, status)
+
+    def suppress(self, name: str, status: Status) -> None:
+        """A recipient that was taken gets nothing after all: bounced, with what our own rules say of it."""
+        for key, planned in list(self.planned.items()):
+            if name in planned.recipients:
+                planned.recipients.remove(name)
+                if not planned.recipients:
+                    del self.planned[key]
+        self.planned[name] = PlannedDelivery(Target(name, LOCAL_DEST), name, status)
 
     def add_to_sandbox(self, path: ForwardPath) -> None:
         """Take a recipient who is shown as having got it."""

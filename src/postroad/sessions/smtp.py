@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from postroad.accounts.tokens import Access
 from postroad.intake.pipeline import Intake
 from postroad.intake.refusals import refusal
 from postroad.intake.spool import Spool
@@ -77,6 +78,7 @@ class SmtpSession:
     """One connection. Implements ports.net.Session."""
 
     __slots__ = (
+        "_access",
         "_account",
         "_connection",
         "_esmtp",
@@ -101,6 +103,7 @@ class SmtpSession:
         self._helo = ""
         self._esmtp = True
         self._account: AccountRecord | None = None
+        self._access: Access | None = None  # of a program that has logged in with its server's token
         self._origin: Origin | None = None  # made when first needed, dropped when anything in it changes
         self._transaction: MailTransaction | None = None
         self._spool: Spool | None = None
@@ -138,7 +141,7 @@ class SmtpSession:
 
     def secured(self, info: TlsInfo) -> None:  # noqa: ARG002 - the connection tells it whenever it is asked
         """RFC 3207 §4.2: what was said in the clear is forgotten."""
-        self._helo, self._account, self._origin = "", None, None
+        self._helo, self._account, self._access, self._origin = "", None, None, None
 
     def failed(self, error: Exception) -> None:
         transaction = self._transaction
@@ -174,11 +177,19 @@ class SmtpSession:
                 peer.host if peer is not None and peer.port else "",
                 peer.port if peer is not None else 0,
                 self._helo,
-                self._account.address if self._account is not None else "",
+                self._submitter,
                 self._esmtp,
                 self._connection.tls if self._connection is not None else None,
             )
         return self._origin
+
+    @property
+    def _submitter(self) -> str:
+        """Who has logged in: an address, or the name of a server."""
+        if self._account is not None:
+            return self._account.address
+        server = self._access.server if self._access is not None else None
+        return server.name if server is not None else ""
 
     def _hello(self, event: HelloReceived) -> Waiting:
         self._helo, self._esmtp, self._origin = event.name, event.verb != "HELO", None
@@ -196,14 +207,38 @@ class SmtpSession:
     def _mail(self, event: MailReceived) -> Waiting:
         parameters = event.parameters
         begun = self._front.intake.begin(
-            self.origin, event.reverse_path, parameters.size, parameters.body, account=self._account
+            self.origin,
+            event.reverse_path,
+            parameters.size,
+            parameters.body,
+            account=self._account,
+            access=self._access,
         )
         if isinstance(begun, Status):
             self._refuse(Stage.MAIL, begun, reverse_path=str(event.reverse_path))
+        elif self._access is not None:
+            return self._mail_of_program(begun)
         else:
             self._transaction = begun
             self._machine.answer(replies.SENDER_OK)
         return None
+
+    def _mail_of_program(self, begun: MailTransaction) -> Waiting:
+        verdict = self._front.intake.admit_program(begun)
+        if verdict is None or isinstance(verdict, Status):
+            self._answer_sender(begun, verdict)
+            return None
+        return self._mail_later(begun, verdict)
+
+    async def _mail_later(self, begun: MailTransaction, verdict: Awaitable[Status | None]) -> None:
+        self._answer_sender(begun, await verdict)
+
+    def _answer_sender(self, begun: MailTransaction, refused: Status | None) -> None:
+        if refused is not None:
+            self._refuse(Stage.MAIL, refused, reverse_path=str(begun.reverse_path))
+            return
+        self._access, self._transaction = begun.access, begun
+        self._machine.answer(replies.SENDER_OK)
 
     def _rcpt(self, event: RcptReceived) -> Waiting:
         assert self._transaction is not None
@@ -300,7 +335,9 @@ class SmtpSession:
         if isinstance(result, Status):
             await self._auth_failed(result)
             return
-        self._account, self._origin, self._exchange = result, None, None
+        self._account = result if isinstance(result, AccountRecord) else None
+        self._access = None if isinstance(result, AccountRecord) else result
+        self._origin = self._exchange = None
         self._machine.authenticated()
 
     async def _auth_failed(self, status: Status) -> None:

@@ -51,17 +51,30 @@ class FakeIntake:
         self.spools: list[FakeSpool] = []
         self.flags = BodyFlag.NONE
         self.sender: Status | None = None
+        self.admission: Status | Awaitable[Status | None] | None = None  # of a program's MAIL
         self.verdict: Status | Awaitable[Status] | Exception = status(250, "2.1.5", "OK")
         self.result: Status | Exception = status(250, "2.0.0", "queued as x")
         self.gate: asyncio.Event | None = None
         self.spool_setup: Any = None
 
     def begin(
-        self, origin: Origin, reverse_path: ReversePath, size: int | None = None, body: str = "", *, account: Any = None
+        self,
+        origin: Origin,
+        reverse_path: ReversePath,
+        size: int | None = None,
+        body: str = "",
+        *,
+        account: Any = None,
+        access: Any = None,
     ) -> MailTransaction | Status:
         self.origins.append(origin)
         self.accounts.append(account)
-        return self.sender or MailTransaction(origin, reverse_path, size, body, account)
+        begun = MailTransaction(origin, reverse_path, size, body, account)
+        begun.access = access
+        return self.sender or begun
+
+    def admit_program(self, transaction: MailTransaction) -> Any:
+        return self.admission
 
     def recipient(self, transaction: MailTransaction, path: ForwardPath) -> Any:
         if isinstance(self.verdict, Exception):
