@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -104,7 +105,11 @@ def reader_zone(request: Request) -> tzinfo:
 
 def done(request: Request, path: str, text: str = "", *, kind: str = "good") -> Response:
     """After a change: on to the page at `path` (below /console), which shows `text` once. `kind`: good, bad, note."""
-    target = url(path)
+    return done_at(request, url(path), text, kind=kind)
+
+
+def done_at(request: Request, target: str, text: str = "", *, kind: str = "good") -> Response:
+    """The same for an address that `url` has made, with its query."""
     response: Response
     if "hx-request" in request.headers:
         response = Response(status_code=204, headers={"hx-redirect": target})
@@ -174,9 +179,14 @@ def _environment(assets: Assets) -> Environment:
     )
     environment.globals.update(static=assets.path, url=url, icon=icon)
     environment.filters.update(
-        when=_when, size=wording.size, duration=wording.duration, number=wording.number, id_text=id_text
+        base64=_base64, when=_when, size=wording.size, duration=wording.duration, number=wording.number, id_text=id_text
     )
     return environment
+
+
+def _base64(octets: bytes) -> str:
+    """Octets for a form's field."""
+    return base64.urlsafe_b64encode(octets).decode()
 
 
 @pass_context
