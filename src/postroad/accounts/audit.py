@@ -64,6 +64,8 @@ class Action(StrEnum):
     TOTP_BEGUN = "authenticator app begun"
     TOTP_ADDED = "authenticator app added"
     TOTP_REMOVED = "authenticator app removed"
+    RECOVERY_MADE = "recovery codes made"
+    RECOVERY_DROPPED = "recovery codes dropped"
     PASSKEY_ADDED = "passkey added"
     PASSKEY_REMOVED = "passkey removed"
     LINK_MADE = "sign-in link made"

@@ -88,7 +88,7 @@ class Admins(Protocol):
         """Raises Refused when the address is taken."""
 
     def remove(self, admin: AdminId) -> None:
-        """With passkeys, sessions and links."""
+        """With passkeys, sessions, links and recovery codes."""
 
     def set_password(self, admin: AdminId, password_hash: str) -> None: ...
     def set_totp(self, admin: AdminId, *, secret: str, pending: str) -> None: ...
@@ -105,6 +105,13 @@ class Admins(Protocol):
 
     def remove_passkey(self, admin: AdminId, credential: bytes) -> bool: ...
     def passkey_used(self, credential: bytes, sign_count: int, now: datetime) -> None: ...
+    def set_recovery(self, admin: AdminId, digests: Sequence[bytes]) -> None:
+        """In place of those that there were."""
+
+    def take_recovery(self, admin: AdminId, digest: bytes) -> bool:
+        """Use up one; False when there is none such."""
+
+    def recovery_left(self, admin: AdminId) -> int: ...
     def add_link(self, digest: bytes, admin: AdminId, expires: datetime) -> None: ...
     def take_link(self, digest: bytes, now: datetime) -> AdminId | None:
         """Use up a link; None when there is none, or its time is over."""

@@ -17,11 +17,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
+from postroad.accounts.recovery import RecoveryCodes
 from postroad.ports.store import Refused, StoreUnavailable
 from postroad.web.console import failures
 from postroad.web.console.assets import Assets
 from postroad.web.console.guard import Guard
 from postroad.web.console.render import ROOT, Renderer, Section
+from postroad.web.console.sealed import Seals
 
 if TYPE_CHECKING:
     from postroad.web.services import WebServices
@@ -71,6 +73,10 @@ def application(services: WebServices) -> ASGIApp:
         exception_handlers=dict.fromkeys((HTTPException, Refused, StoreUnavailable), failures.show),
     )
     app.state.services = services
+    app.state.recovery = RecoveryCodes(
+        services.store, clock=services.clock, ids=services.ids, signals=services.signals, random=services.random
+    )
+    app.state.seals = Seals(services.store, services.clock, services.random)
     sections = [section for section in SECTIONS if section.path in paths]
     app.state.renderer = Renderer(assets, sections, hostname=services.hostname)
     return app

@@ -26,9 +26,8 @@ from postroad.web.console.render import ROOT, url
 if TYPE_CHECKING:
     from postroad.web.services import WebServices
 
-OPEN = ("login", "enter", "welcome")  # pages for whoever is not signed in, and all below them
+OPEN = ("login", "enter")  # pages for whoever is not signed in, and all below them
 MAX_FORM = 1 << 20  # octets
-LOGIN_MINUTES = 30  # that a login page may lie open
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

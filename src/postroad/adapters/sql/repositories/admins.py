@@ -72,7 +72,7 @@ class Admins:
         self._connection.insert("admin", _ADMIN, [row])
 
     def remove(self, admin: AdminId) -> None:
-        for table in ("passkey", "admin_session", "login_link"):
+        for table in ("passkey", "admin_session", "login_link", "recovery_code"):
             self._connection.run(f"DELETE FROM {table} WHERE admin = ?", (admin,))
         self._connection.run("DELETE FROM admin WHERE id = ?", (admin,))
 
@@ -123,6 +123,17 @@ class Admins:
             "UPDATE passkey SET sign_count = ?, last_used = ? WHERE credential = ?",
             (sign_count, moment(now), credential),
         )
+
+    def set_recovery(self, admin: AdminId, digests: Sequence[bytes]) -> None:
+        self._connection.run("DELETE FROM recovery_code WHERE admin = ?", (admin,))
+        self._connection.insert("recovery_code", ("admin", "digest"), [(admin, digest) for digest in digests])
+
+    def take_recovery(self, admin: AdminId, digest: bytes) -> bool:
+        return self._connection.run("DELETE FROM recovery_code WHERE admin = ? AND digest = ?", (admin, digest)) > 0
+
+    def recovery_left(self, admin: AdminId) -> int:
+        rows = self._connection.rows("SELECT count(*) FROM recovery_code WHERE admin = ?", (admin,))
+        return int(rows[0][0])
 
     def add_link(self, digest: bytes, admin: AdminId, expires: datetime) -> None:
         self._connection.insert("login_link", ("digest", "admin", "expires"), [(digest, admin, moment(expires))])
