@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from postroad.accounts.logins import KNOWN
+from postroad.accounts.sessions import IDLE
 from postroad.adapters.sql.database import Database
 from postroad.config.schema import Retention
 from postroad.observe import log
@@ -45,11 +47,17 @@ class Janitor:
         """One round; how much of each was deleted."""
         now, kept = self._clock.now(), self._retention
         dialogues, events, refusals = (now - timedelta(days=d) for d in (kept.dialogues, kept.events, kept.refusals))
+        audit = now - timedelta(days=kept.audit)
         deleted = {
             "attempts": await self._until_done(lambda tx: tx.retention.attempts(dialogues)),
             "messages": await self._until_done(lambda tx: tx.retention.messages(events)),
             "events": await self._until_done(lambda tx: tx.retention.events(events)),
             "refusals": await self._until_done(lambda tx: tx.retention.refusals(refusals)),
+            "audit": await self._until_done(lambda tx: tx.retention.audit(audit)),
+            "idempotency": await self._until_done(lambda tx: tx.retention.idempotency(now)),
+            "logins": await self._until_done(
+                lambda tx: tx.retention.logins(sessions_before=now - IDLE, failures_before=now - KNOWN, now=now)
+            ),
             "mailboxes": await self._until_done(lambda tx: tx.retention.deleted_mailboxes()),
             "contents": await self._store.sweep(now - SWEEP_AGE),
         }
