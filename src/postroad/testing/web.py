@@ -7,7 +7,7 @@ needs. Both clients know where they are: `client.get("/api/v1/domains")`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,15 +43,17 @@ class Web:
 
 
 @asynccontextmanager
-async def bare_web(folder: Path, *, extra: str = "") -> AsyncIterator[Web]:
+async def bare_web(
+    folder: Path, *, extra: str = "", make: Callable[[WebServices], WebApplication] = application
+) -> AsyncIterator[Web]:
     """The application over a store in `folder`, called in memory: no listener, no sender, nothing in the background.
-    `extra` is more configuration, as TOML."""
+    `extra` is more configuration, as TOML; `make` makes another application, of a single front end."""
     settings = load(write_configuration(folder, (), extra=extra), {})
     with lock.held(settings.data_dir):
         async with open_services(settings) as beneath:
             node = Node(beneath, asyncio.TaskGroup(), lambda: None)  # never started, so nothing enters the group
             services = web_services(node)
-            app = application(services)
+            app = make(services)
             try:
                 async with _client(app, {}) as client:
                     yield Web(client, services, node, app)

@@ -112,9 +112,9 @@ class WebApplication:
         if answer.started:
             return
         answer.drop()
-        content_type, body = front.failure(status, reference)
+        failure = front.failure(status, reference)
         more = [(name.encode(), value.encode()) for name, value in (fields or {}).items()]
-        await respond(answer, status, body, content_type, more)
+        await respond(answer, status, failure.body, failure.content_type, [*failure.fields, *more])
         await answer.release()
 
     def close(self) -> None:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib import import_module
+from typing import NamedTuple
 
 import msgspec
 
+from postroad.web.api import app as api
+from postroad.web.api import problems
 from postroad.web.services import WebServices
 from postroad.web.wire import Asgi, Receive, Scope, Send, respond
 
 TEXT, HTML, JSON = b"text/plain; charset=utf-8", b"text/html; charset=utf-8", b"application/json; charset=utf-8"
-PROBLEM = b"application/problem+json"
 
 _WORDS = {
     413: "The request is larger than this address takes.",
@@ -22,40 +24,48 @@ _WORDS = {
 }
 
 
+class Failure(NamedTuple):
+    """What is said in a front end's name."""
+
+    content_type: bytes
+    body: bytes
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
-    """A front end and what is done in its name. `failure(status, reference)` is (content type, body) of an answer that
+    """A front end and what is done in its name. `failure(status, reference)` is an answer that
     it cannot give itself: 413, 500, 503; `reference` names the line in the log of a 500, and is empty otherwise."""
 
     application: Asgi
-    failure: Callable[[int, str], tuple[bytes, bytes]]
+    failure: Callable[[int, str], Failure]
     limit: int  # octets of a body
     limits: Mapping[str, int] = field(default_factory=dict)  # by path, in lower case
     overrides: bool = False  # sets security fields of its own
 
     def limit_of(self, path: str) -> int:
-        return self.limits.get(path.rstrip("/").lower(), self.limit)
+        words = [word for word in path.lower().split("/") if word]  # clients write slashes at the end, and double ones
+        return self.limits.get("/" + "/".join(words), self.limit)
 
 
 def front_ends(services: WebServices) -> tuple[dict[str, Front], Front]:
     """By the first word of the path, and for the rest."""
-    http = services.settings.http
-    small, one, many = http.max_body_size, http.max_email_size, http.max_batch_size
+    small = services.settings.http.max_body_size
     nothing = Front(_nothing, plain, small)
-    sending = {
-        "/email": one,
-        "/email/withtemplate": one,
-        "/email/batch": many,
-        "/email/batchwithtemplates": many,
-        "/email/bulk": many,
-    }
     fronts = {
         ".well-known": nothing,
         "t": nothing,
-        "api": Front(_load("api", services), problem, small),
+        "api": Front(api.application(services), problem, small),
         "console": Front(_load("console", services), page, small, overrides=True),
     }
-    return fronts, Front(_load("postmark", services), postmark, small, sending)
+    return fronts, sending_front(services)
+
+
+def sending_front(services: WebServices) -> Front:
+    """Postmark's API, which has all paths that nobody else has."""
+    http = services.settings.http
+    limits = {"/email": http.max_email_size, "/email/batch": http.max_batch_size}
+    return Front(_load("postmark", services), postmark, http.max_body_size, limits)
 
 
 def _load(name: str, services: WebServices) -> Asgi:
@@ -80,25 +90,26 @@ def words(status: int, reference: str) -> str:
     return f"{text} under {reference}." if reference else text
 
 
-def plain(status: int, reference: str) -> tuple[bytes, bytes]:
-    return TEXT, f"{words(status, reference)}\n".encode()
+def plain(status: int, reference: str) -> Failure:
+    return Failure(TEXT, f"{words(status, reference)}\n".encode())
 
 
-def problem(status: int, reference: str) -> tuple[bytes, bytes]:
-    """RFC 9457."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    return PROBLEM, msgspec.json.encode(body | {"detail": words(status, reference)})
+def problem(status: int, reference: str) -> Failure:
+    return Failure(*problems.failure(status, words(status, reference)))
 
 
-def postmark(status: int, reference: str) -> tuple[bytes, bytes]:
-    code = {500: 101, 503: 100}.get(status, status)
-    return JSON, msgspec.json.encode({"ErrorCode": code, "Message": words(status, reference)})
+def postmark(status: int, reference: str) -> Failure:
+    """With an ErrorCode that means the same."""
+    code = {500: 101, 503: 100, 413: 300}.get(status, status)
+    body = msgspec.json.encode({"ErrorCode": code, "Message": words(status, reference)})
+    return Failure(JSON, body, ((b"x-pm-apierrorcode", b"%d" % code),))
 
 
-def page(status: int, reference: str) -> tuple[bytes, bytes]:
+def page(status: int, reference: str) -> Failure:
     """Words of our own only: nothing of the request stands in it."""
     title = HTTPStatus(status).phrase
-    return HTML, (
+    text = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f'<h1>{title}</h1><p>{words(status, reference)}</p><p><a href="/console/">To the overview</a></p></html>'
-    ).encode()
+    )
+    return Failure(HTML, text.encode())
