@@ -36,6 +36,7 @@ SCOPES = {  # what a key may be allowed, and what that means
     "tenants:read": "see domains, accounts, aliases, servers and tokens",
     "tenants:write": "change domains, accounts, aliases, servers and tokens",
     "statistics:read": "read figures",
+    "audit:read": "read who changed what and who signed in",
 }
 
 

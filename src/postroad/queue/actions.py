@@ -102,6 +102,11 @@ _ACTIONS = {
 NAMES = tuple(_ACTIONS)
 
 
+def states_of(name: str) -> tuple[DeliveryState, ...]:
+    """Which states an action applies to."""
+    return _ACTIONS[name].states
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """One call of an action: what all of its slices share."""

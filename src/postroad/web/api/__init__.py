@@ -1,0 +1,1 @@
+"""Our own HTTP API under /api/v1, described by /api/openapi.json."""
