@@ -200,7 +200,9 @@ class Retention:
     events: float = setting(45.0, "events and finished messages", unit="days", check=values.at_least(0))
     dialogues: float = setting(45.0, "attempts and their dialogues", unit="days", check=values.at_least(0))
     refusals: float = setting(45.0, "refused attempts", unit="days", check=values.at_least(0))
-    audit: float = setting(365.0, "the audit log: who changed what and signed in", unit="days", check=values.at_least(0))
+    audit: float = setting(
+        365.0, "the audit log: who changed what, and signed in", unit="days", check=values.at_least(0)
+    )
 
 
 @dataclass(frozen=True, slots=True)
