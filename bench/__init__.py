@@ -1,1 +1,1 @@
-"""Measurements beside peers: `python -m bench accept|relay|idle`. Never part of a test."""
+"""Measurements beside peers: `python -m bench accept|relay|idle|api`. Never part of a test."""
