@@ -13,8 +13,10 @@ from postroad.adapters.ids import made_at
 from postroad.adapters.net.dial import NetDialer
 from postroad.adapters.net.hub import Hub
 from postroad.adapters.net.listen import Doorman, Listener, listen
+from postroad.adapters.search.opening import open_index
 from postroad.adapters.startlog import MappedStartLog
 from postroad.app.control import ControlServer
+from postroad.app.follower import Follower
 from postroad.app.fronts import Fronts
 from postroad.app.janitor import Janitor
 from postroad.app.roles import IMPLICIT_TLS, METRICS, WEB, listeners, roles
@@ -89,6 +91,7 @@ class Node:
             programs=Programs(services.tokens, services.sending),
         )
         self.resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout)
+        self.index = open_index(services.store, settings.data_dir, settings.retention)
         self._poll = IdlePoll(services.clock)
         self._fronts = Fronts(services, self.intake, self._poll, has_certificate=self._tls is not None)
         self._control = ControlServer(services, settings.data_dir)
@@ -139,6 +142,8 @@ class Node:
             services = self.services
             janitor = Janitor(services.store, services.clock, self.settings.retention)
             self._run(janitor.run(), "janitor")
+            follower = Follower(services.store, services.clock, self.index, self.settings.retention)
+            self._run(follower.run(), "follower")
         try:
             await self._control.start()
         except OSError as error:
@@ -197,6 +202,7 @@ class Node:
         await self._outside.stop(grace)
         await self.intake.close()
         await self.resolver.close()
+        await self.index.close()
         if self._start_log:
             self._start_log.close()
 

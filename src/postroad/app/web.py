@@ -76,7 +76,7 @@ def web_services(node: Node) -> WebServices:
     """What the front ends work with. Whoever asks closes `live`."""
     services = node.services
     store, clock = services.store, services.clock
-    search, statistics = Search(store, clock), Statistics(store, clock)
+    search, statistics = Search(store, clock, node.index), Statistics(store, clock)
     return WebServices(
         settings=node.settings,
         store=store,

@@ -6,18 +6,26 @@ on, whatever follows, so that results come while one types: `inv` fits "Re: invo
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from itertools import groupby
+
+_ASCII = re.compile(r"[a-z0-9]+")
+_UNKNOWN = ("Cn", "Co")  # characters that this program is too old to know, and private ones
 
 
 def is_part(character: str) -> bool:
     """Whether a word goes on with it."""
-    return character.isalnum() or unicodedata.combining(character) != 0
+    category = unicodedata.category(character)
+    return category[0] in "LNM" or category in _UNKNOWN
 
 
 def words(text: str) -> list[str]:
     """The words of a text, in order, in lower case."""
-    return ["".join(run) for inside, run in groupby(text.lower(), is_part) if inside]
+    text = text.lower()
+    if text.isascii():
+        return _ASCII.findall(text)
+    return ["".join(run) for inside, run in groupby(text, is_part) if inside]
 
 
 def begins(text: str, needle: str) -> bool:

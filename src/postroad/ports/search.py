@@ -114,13 +114,14 @@ class SearchIndex(Protocol):
     ) -> list[MessageId] | None:
         """Messages that may fit, newest first. None: the index cannot help with this query."""
 
-    async def advance(self, until: datetime, *, limit: int) -> int:
-        """Take in what was recorded before then, about `limit` messages at most; how many they were."""
+    async def advance(self, until: datetime) -> bool:
+        """Take in one slice of what was recorded before then; whether there is more. Raises StoreUnavailable."""
 
-    async def trim(self, before: datetime) -> int:
-        """Forget messages made before then whose rows are gone; how many of its parts were renewed or dropped."""
-
-    async def rewind(self, to: datetime) -> None:
+    def rewind(self, to: datetime) -> None:
         """What was recorded since then is to be looked at once more."""
 
-    async def close(self) -> None: ...
+    async def trim(self, before: datetime) -> int:
+        """Forget messages made before then that are no more; how many parts of the index, or messages, went."""
+
+    async def close(self) -> None:
+        """A slice under way is finished."""

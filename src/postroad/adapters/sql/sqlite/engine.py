@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -178,6 +178,10 @@ class SqliteEngine:
             finally:
                 if connection.database.in_transaction:
                     connection.database.execute("ROLLBACK")  # nothing was written
+
+    def reading(self) -> AbstractContextManager[None]:
+        """For reading by a connection of one's own: the log cannot begin anew meanwhile."""
+        return self._gate.reading()
 
     def _reader(self) -> SqliteConnection:
         connection: SqliteConnection | None = getattr(self._local, "connection", None)
