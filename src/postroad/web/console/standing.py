@@ -1,0 +1,165 @@
+"""Where one recipient stands, in plain words: what happened, what the other side said, and what comes next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from postroad.events.model import EventKind
+from postroad.ports.store import Delivery, DeliveryState, Event, Wish
+from postroad.web.console.forms import count
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`badge` is for the macro; `next` is a sentence, into which `at` is put where it has a `{}`."""
+
+    delivery: Delivery
+    badge: str
+    happened: str
+    reply: str = ""
+    cause: str = ""  # for the operator, beside the reply
+    next: str = ""
+    at: datetime | None = None
+    report: str = ""  # the id of the message that told the sender
+
+
+def standing(delivery: Delivery, events: Sequence[Event]) -> Standing:
+    """`events` are those of this recipient, in order."""
+    details = {event.kind: event.detail for event in events}  # the last of each kind
+    return _TELLERS[delivery.state](delivery, details)
+
+
+_Details = Mapping[str, Mapping[str, Any]]
+_WISHES = {
+    Wish.RETRY: "A try at once was asked for.",
+    Wish.HOLD: "It was asked to be held, which happens as soon as the attempt under way ends.",
+    Wish.CANCEL: "It was asked to be cancelled, which happens as soon as the attempt under way ends.",
+    Wish.BOUNCE: "It was asked to be returned, which happens as soon as the attempt under way ends.",
+}
+
+
+def _queued(delivery: Delivery, _: _Details) -> Standing:
+    status = delivery.last_status
+    if status is None:
+        happened = "Waiting for its first attempt."
+        return Standing(delivery, "queued", happened, next=_WISHES.get(delivery.wish, "It is tried within moments."))
+    tries = count(delivery.tries, "try", "tries")
+    happened = (
+        f"Not taken yet, after {tries}. The other side said:" if status.remote else f"Not taken yet, after {tries}."
+    )
+    following, at = "Next try {}; nobody needs to do anything.", delivery.due
+    if delivery.owner is not None or delivery.wish:
+        following, at = _WISHES.get(delivery.wish, "It is being tried again now, or next in line."), None
+    return Standing(delivery, "deferred", happened, str(status), status.cause, following, at)
+
+
+def _held(delivery: Delivery, _: _Details) -> Standing:
+    why = f": {delivery.held_for}" if delivery.held_for else ""
+    status = delivery.last_status
+    return Standing(
+        delivery, "held", f"Held{why}.", str(status) if status else "", status.cause if status else "",
+        "It stays here until somebody releases or cancels it.",
+    )  # fmt: skip
+
+
+def _delivered(delivery: Delivery, details: _Details) -> Standing:
+    detail = details.get(EventKind.DELIVERED, {})
+    if mailbox := detail.get("mailbox"):
+        return Standing(delivery, "delivered", f"In the mailbox here, in {mailbox}, {{}}.", at=delivery.finished)
+    host = detail.get("host") or "The next server"
+    return Standing(
+        delivery, "delivered", f"{host} took it {{}}.", str(detail.get("reply", "")), at=delivery.finished,
+        next="From here on it is up to that server: ask there if it cannot be found.",
+    )  # fmt: skip
+
+
+def _bounced(delivery: Delivery, details: _Details) -> Standing:
+    detail = details.get(EventKind.BOUNCED, {})
+    by = f" by {detail['host']}" if detail.get("host") else ""
+    return _failed(delivery, details, "bounced", f"Refused for good{by}, {{}}.")
+
+
+def _expired(delivery: Delivery, details: _Details) -> Standing:
+    tries = count(delivery.tries, "try", "tries")
+    return _failed(delivery, details, "expired", f"Given up {{}}, after {tries}: nobody took it in time.")
+
+
+def _failed(delivery: Delivery, details: _Details, badge: str, happened: str) -> Standing:
+    sent, withheld = details.get(EventKind.REPORT_SENT), details.get(EventKind.REPORT_WITHHELD)
+    told = "Its sender gets a report within moments."
+    if sent is not None:
+        told = f"Its sender, {sent['to']}, was told." if sent.get("to") else "Its sender was told."
+    elif withheld is not None:
+        told = f"Nobody was told: {withheld.get('why', 'there is nobody to tell')}."
+    status = delivery.last_status
+    return Standing(
+        delivery, badge, happened, str(status) if status else "", status.cause if status else "", told,
+        delivery.finished, str(sent.get("report", "")) if sent else "",
+    )  # fmt: skip
+
+
+def _cancelled(delivery: Delivery, details: _Details) -> Standing:
+    by = details.get(EventKind.CANCELLED, {}).get("by", "")
+    happened = f"Cancelled {{}}{' by ' + str(by) if by else ''}."
+    return Standing(
+        delivery, "cancelled", happened, next="It was not delivered, and nobody was told.", at=delivery.finished
+    )
+
+
+_TELLERS: dict[DeliveryState, Callable[[Delivery, _Details], Standing]] = {
+    DeliveryState.QUEUED: _queued,
+    DeliveryState.HELD: _held,
+    DeliveryState.DELIVERED: _delivered,
+    DeliveryState.BOUNCED: _bounced,
+    DeliveryState.EXPIRED: _expired,
+    DeliveryState.CANCELLED: _cancelled,
+}
+GRAVITY = (
+    DeliveryState.BOUNCED,
+    DeliveryState.EXPIRED,
+    DeliveryState.HELD,
+    DeliveryState.QUEUED,
+    DeliveryState.CANCELLED,
+    DeliveryState.DELIVERED,
+)  # what needs eyes comes first
+
+
+def headline(deliveries: Sequence[Delivery]) -> tuple[str, str]:
+    """What became of the whole message, in one sentence, and the badge's state that goes with it."""
+    total = len(deliveries)
+    states = [delivery.state for delivery in deliveries]
+    if not total:
+        return "It has no recipients.", "cancelled"
+    worst = next(state for state in GRAVITY if state in states)
+    badge = worst.value
+    if worst is DeliveryState.QUEUED and any(d.last_status for d in deliveries if d.state is DeliveryState.QUEUED):
+        badge = "deferred"
+    if len(set(states)) == 1:
+        return _ALL[worst].format(_whom(total)), badge
+    counted = [f"{states.count(state):,} {_EACH[state]}" for state in reversed(GRAVITY) if state in states]
+    return f"Of {total:,} recipients, {', '.join(counted[:-1])} and {counted[-1]}.", badge
+
+
+def _whom(total: int) -> str:
+    return "its recipient" if total == 1 else f"all {total:,} recipients"
+
+
+_ALL = {
+    DeliveryState.DELIVERED: "Delivered to {}.",
+    DeliveryState.QUEUED: "Waiting for {}.",
+    DeliveryState.HELD: "Held for {}.",
+    DeliveryState.BOUNCED: "Refused for {}.",
+    DeliveryState.EXPIRED: "Given up for {}.",
+    DeliveryState.CANCELLED: "Cancelled for {}.",
+}
+_EACH = {
+    DeliveryState.DELIVERED: "have it",
+    DeliveryState.QUEUED: "are waiting",
+    DeliveryState.HELD: "are held",
+    DeliveryState.BOUNCED: "were refused",
+    DeliveryState.EXPIRED: "were given up",
+    DeliveryState.CANCELLED: "were cancelled",
+}
