@@ -81,6 +81,7 @@ def forgive(tx: Tx, client: str, name: str, now: datetime) -> None:
 
 def _admit(tx: Tx, curves: dict[str, Curve], known: str, now: datetime) -> timedelta:
     """How long to wait; nothing, when the attempt is counted."""
+    tx.throttle.hold(list(curves), now)
     found = tx.throttle.get([*curves, known])
     friend = found.get(known)
     is_known = friend is not None and now - friend.last < KNOWN
@@ -91,13 +92,13 @@ def _admit(tx: Tx, curves: dict[str, Curve], known: str, now: datetime) -> timed
     ]
     wait = max(waits, default=timedelta(0))
     if wait <= timedelta(0):
-        tx.throttle.put([_counted(found.get(subject), subject, curve, now) for subject, curve in curves.items()])
+        tx.throttle.put([_counted(found[subject], curve, now) for subject, curve in curves.items()])
     return wait
 
 
-def _counted(record: FailedLogins | None, subject: str, curve: Curve, now: datetime) -> FailedLogins:
-    failures = 1 if record is None or now - record.last > FORGET else record.failures + 1
-    return FailedLogins(subject, failures, now, now + curve.delay(failures))
+def _counted(record: FailedLogins, curve: Curve, now: datetime) -> FailedLogins:
+    failures = 1 if now - record.last > FORGET else record.failures + 1
+    return FailedLogins(record.subject, failures, now, now + curve.delay(failures))
 
 
 def _curves(client: str, name: str) -> dict[str, Curve]:
@@ -110,7 +111,8 @@ def _known(client: str, name: str) -> str:
 
 
 def _short(name: str) -> str:
-    return name.strip().lower()[:_MAX_NAME]
+    short = name.strip().lower()[:_MAX_NAME]
+    return short if short.isprintable() else "".join(c if c.isprintable() else "?" for c in short)
 
 
 def _network(client: str) -> str:
@@ -118,7 +120,7 @@ def _network(client: str) -> str:
     try:
         address = ipaddress.ip_address(client)
     except ValueError:
-        return client[:_MAX_NAME]
+        return _short(client)
     if isinstance(address, ipaddress.IPv6Address):
         return str(address.ipv4_mapped or ipaddress.IPv6Network((address, 64), strict=False))
     return str(address)

@@ -130,8 +130,11 @@ class Sessions(Protocol):
 
 
 class LoginThrottle(Protocol):
+    def hold(self, subjects: Sequence[str], now: datetime) -> None:
+        """Keep other writers from these until the transaction ends; what is not there begins with no failures."""
+
     def get(self, subjects: Sequence[str]) -> dict[str, FailedLogins]:
-        """Those that are kept, by subject. Held against other writers until the transaction ends."""
+        """Those that are kept, by subject."""
 
     def put(self, records: Sequence[FailedLogins]) -> None: ...
     def clear(self, subjects: Sequence[str]) -> None: ...
