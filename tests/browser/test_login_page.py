@@ -13,7 +13,7 @@ def test_looks(stranger: Visit) -> None:
 
 def test_a_page_asks_to_sign_in_and_is_shown_afterwards(stranger: Visit) -> None:
     page = stranger.open("/console/queue").page
-    page.get_by_label("Email").fill(ADMIN)
+    page.get_by_label("E-mail address").fill(ADMIN)
     page.get_by_label("Password", exact=True).fill(ADMIN_PASSWORD)
     with stranger.changing():
         page.keyboard.press("Enter")
@@ -23,7 +23,7 @@ def test_a_page_asks_to_sign_in_and_is_shown_afterwards(stranger: Visit) -> None
 def test_a_wrong_password_is_told_kindly(stranger: Visit) -> None:
     stranger.expect("401|403|422")
     page = stranger.open("/console/login").page
-    page.get_by_label("Email").fill("nobody@one.test")
+    page.get_by_label("E-mail address").fill("nobody@one.test")
     page.get_by_label("Password", exact=True).fill("not the password")
     with stranger.changing():
         page.keyboard.press("Enter")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from postroad.adapters.ids import NodeIds, made_at
 from postroad.app.ledger import prove
@@ -14,17 +18,29 @@ from postroad.lab.day.ground import Base, Logins
 from postroad.lab.day.letters import ALICE, BOB, CAROL
 from postroad.lab.day.pictures import document, picture
 from postroad.lab.day.play import LENGTH, live_through
+from postroad.lab.day.shop import SHOP
 from postroad.ports.store import DeliveryState, MessageFilter
-from postroad.reports.story import read_story
+from postroad.reports.story import Story, read_story
 from postroad.testing.server import write_configuration
 
 NOW = datetime(2026, 5, 4, 15, 30, tzinfo=UTC)
 PEOPLE = dict.fromkeys((ALICE, BOB, CAROL), "demo")
 
 
-@asynccontextmanager
-async def empty_server(folder):
-    """Services of a server with the demo's people, and its settings."""
+@dataclass
+class Lived:
+    """What a day left behind."""
+
+    count: int
+    stories: list[Story]
+    refusals: list[Any]
+    depth: int
+    mailboxes: dict[str, Any]
+    ledger: Any
+    again: int
+
+
+async def live(folder, *, twice: bool = False) -> Lived:
     settings = load(write_configuration(folder), {})
     async with open_services(settings) as services:
         for domain in ("one.test", "two.test"):
@@ -32,59 +48,76 @@ async def empty_server(folder):
         for address, password in PEOPLE.items():
             await services.administration.add_account(address, password)
         await services.administration.add_alias("info@one.test", [CAROL, BOB])
-        yield settings, services
+        await services.administration.add_alias(SHOP, [CAROL])
+        await services.sending.add_server("shop")
+        token = (await services.sending.add_token("shop")).secret
+        node = node_name(settings)
+        number = await services.store.write(lambda tx: tx.nodes.number(node, now=NOW))
+        parts = (services.workers, services.signals, services.credentials, services.tokens, services.sending)
+        base = Base(settings, services.store, services.blobs, *parts)
+        logins = Logins(PEOPLE, token)
+        counts = [
+            await live_through(base, logins, lambda clock: NodeIds(number, clock), node=node, now=NOW, seed=7)
+            for _ in range(1 + twice)
+        ]
+
+        def read(tx):
+            account = tx.accounts.by_address(ALICE)
+            return Lived(
+                counts[0],
+                [read_story(tx, found) for found in tx.messages.search(MessageFilter(), limit=1000)][::-1],
+                tx.refusals.search(limit=100),
+                tx.deliveries.depth()[0],
+                {record.name: record for record in tx.mailboxes.list(account.id)},
+                None,
+                counts[-1],
+            )
+
+        lived = await services.store.read(read)
+    lived.ledger = await prove(settings, deep=True)
+    return lived
 
 
-async def live(settings, services, **options):
-    number = await services.store.write(lambda tx: tx.nodes.number(node_name(settings), now=NOW))
-    parts = (services.workers, services.signals, services.credentials, services.tokens, services.sending)
-    base = Base(settings, services.store, services.blobs, *parts)
-    return await live_through(
-        base, Logins(PEOPLE), lambda clock: NodeIds(number, clock), node=node_name(settings), now=NOW, **options
-    )
+@pytest.fixture(scope="module")
+def day(tmp_path_factory) -> Lived:
+    """One day for all tests that only look at it."""
+    return asyncio.run(live(tmp_path_factory.mktemp("day"), twice=True))
 
 
-async def stories(services):
-    def read(tx):
-        return [read_story(tx, message) for message in tx.messages.search(MessageFilter(), limit=1000)]
-
-    return (await services.store.read(read))[::-1]
-
-
-async def test_a_day_has_every_fate_and_its_ledger_holds(tmp_path):
-    async with empty_server(tmp_path) as (settings, services):
-        count = await live(settings, services)
-        told = await stories(services)
-        refusals = await services.store.read(lambda tx: tx.refusals.search(limit=100))
-        depth, _ = await services.store.read(lambda tx: tx.deliveries.depth())
-    states = Counter(delivery.state for story in told for delivery in story.deliveries)
-    assert count >= 30
+def test_it_has_every_fate_and_its_ledger_holds(day):
+    states = Counter(delivery.state for story in day.stories for delivery in story.deliveries)
+    assert day.count >= 60
     assert set(states) == set(DeliveryState)
-    assert depth == states[DeliveryState.QUEUED] + states[DeliveryState.HELD] >= 4
-    assert any(story.message.bounce_of for story in told)
-    assert {refusal.stage for refusal in refusals} >= {"auth", "rcpt"}
-    report = await prove(settings, deep=True)
-    assert report.is_clean, report.problems
+    assert day.depth == states[DeliveryState.QUEUED] + states[DeliveryState.HELD] >= 4
+    assert any(story.message.bounce_of for story in day.stories)
+    assert {refusal.stage for refusal in day.refusals} >= {"auth", "rcpt"}
+    assert day.ledger.is_clean, day.ledger.problems
 
 
-async def test_everything_lies_in_the_past_and_ids_tell_their_time(tmp_path):
-    async with empty_server(tmp_path) as (settings, services):
-        await live(settings, services)
-        told = await stories(services)
-    for story in told:
+def test_it_is_lived_through_once(day):
+    assert day.again == 0
+
+
+def test_everything_lies_in_the_past_and_ids_tell_their_time(day):
+    for story in day.stories:
         assert NOW - LENGTH <= story.message.created <= NOW
         assert abs(made_at(story.message.id) - story.message.created) < timedelta(seconds=1)
         assert all(event.at <= NOW for event in story.events)
         for attempt, _ in story.attempts:
             assert story.message.created <= attempt.started <= attempt.ended <= NOW
-        assert all(delivery.due > NOW for delivery in story.deliveries if delivery.due)
+        waiting = [delivery.due for delivery in story.deliveries if delivery.state is DeliveryState.QUEUED]
+        assert all(due > NOW - timedelta(seconds=60) for due in waiting)
 
 
-async def test_attempts_look_like_attempts(tmp_path):
-    async with empty_server(tmp_path) as (settings, services):
-        await live(settings, services)
-        told = await stories(services)
-    attempts = [attempt for story in told for attempt, _ in story.attempts if attempt.host == "mx1.bigmail.test"]
+def test_the_shop_sends_with_tags_streams_and_metadata(day):
+    sent = [story.message for story in day.stories if story.message.server is not None]
+    assert Counter(message.tag for message in sent).keys() == {"receipt", "password-reset", "newsletter"}
+    assert {message.stream for message in sent} == {"outbound", "broadcast"}
+    assert all(message.metadata for message in sent)
+
+
+def test_attempts_look_like_attempts(day):
+    attempts = [attempt for story in day.stories for attempt, _ in story.attempts if attempt.host == "mx1.bigmail.test"]
     first = attempts[0]
     assert first.address == "198.51.100.10:25"
     assert first.tls == "TLSv1.3 TLS_AES_256_GCM_SHA384"
@@ -92,43 +125,24 @@ async def test_attempts_look_like_attempts(tmp_path):
     assert all(seconds >= 0 for seconds in first.timings.values())
     assert "< 220 mx1.bigmail.test" in first.dialogue
     assert "> STARTTLS" in first.dialogue
-    replies = {str(status) for story in told for _, statuses in story.attempts for status in statuses.values()}
+    replies = {str(status) for story in day.stories for _, statuses in story.attempts for status in statuses.values()}
     assert any("Greylisted" in reply for reply in replies)
     assert any("does not exist here" in reply for reply in replies)
 
 
-async def test_mailboxes_have_read_and_unread_mail_and_what_was_sent(tmp_path):
-    async with empty_server(tmp_path) as (settings, services):
-        await live(settings, services)
-
-        def read(tx):
-            account = tx.accounts.by_address(ALICE)
-            return {record.name: record for record in tx.mailboxes.list(account.id)}
-
-        mailboxes = await services.store.read(read)
-    assert 0 < mailboxes["INBOX"].unseen < mailboxes["INBOX"].total
-    assert mailboxes["Sent"].total >= 5
-    assert mailboxes["Sent"].unseen == 0
+def test_mailboxes_have_read_and_unread_mail_and_what_was_sent(day):
+    inbox, sent = day.mailboxes["INBOX"], day.mailboxes["Sent"]
+    assert 0 < inbox.unseen < inbox.total
+    assert sent.total >= 5
+    assert sent.unseen == 0
 
 
-async def test_the_same_hour_and_seed_give_the_same_rows(tmp_path):
-    days = []
-    for name in ("first", "second"):
-        async with empty_server(tmp_path / name) as (settings, services):
-            await live(settings, services, seed=7)
-            days.append(await stories(services))
-    first, second = days
-    assert [story.lines() for story in first] == [story.lines() for story in second]
-    assert [story.message.id for story in first] == [story.message.id for story in second]
-    assert [[attempt for attempt, _ in story.attempts] for story in first] == [
-        [attempt for attempt, _ in story.attempts] for story in second
-    ]
-
-
-async def test_a_day_is_lived_through_once(tmp_path):
-    async with empty_server(tmp_path) as (settings, services):
-        assert await live(settings, services) > 0
-        assert await live(settings, services) == 0
+def test_the_same_hour_and_seed_give_the_same_rows(day, tmp_path):
+    other = asyncio.run(live(tmp_path))
+    assert [story.lines() for story in other.stories] == [story.lines() for story in day.stories]
+    assert [story.message.id for story in other.stories] == [story.message.id for story in day.stories]
+    attempts = [[attempt for attempt, _ in story.attempts] for story in other.stories]
+    assert attempts == [[attempt for attempt, _ in story.attempts] for story in day.stories]
 
 
 def test_pictures_and_documents_are_what_they_say():

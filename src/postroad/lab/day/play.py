@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from postroad.accounts.audit import Actor
 from postroad.intake.assembly import assemble
 from postroad.intake.pipeline import Intake
+from postroad.intake.programs import Programs
 from postroad.lab.day.ground import PORT, Base, Ground, Logins
 from postroad.lab.day.incoming import PEOPLE, Incoming, written
 from postroad.lab.day.letters import ALICE, DEEDS, Deed, Letter, letters
@@ -91,6 +92,7 @@ class Day:
             limits=base.settings.limits,
             delivery=day_settings(base.settings.delivery),
             hostname=base.settings.hostname,
+            programs=Programs(base.tokens, base.sending),
         )
 
     async def live(self, node: str, now: datetime) -> int:

@@ -21,11 +21,11 @@ BUYERS = (
     ("Inés", "ines@atelier.test"),
     ("Kenji", "kenji@kumo.test"),
     ("Erin", "erin.marsh@hilltop.test"),
-    ("Oldtimer", "oldreader@bigmail.test"),
     ("Bob", "bob@two.test"),
 )
 READERS = (
     *BUYERS,
+    ("Ola", "oldreader@bigmail.test"),
     ("Fan", "weekly.fan@bigmail.test"),
     ("Press", "desk@press.test"),
     ("Jo", "jo.mistyped@bigmail.test"),
