@@ -11,9 +11,11 @@ from typing import Any
 
 import httpx
 
+from postroad.accounts import accounts
+from postroad.accounts.passwords import Secret
 from postroad.ports.ids import MessageId
 from postroad.ports.sending import ServerRecord
-from postroad.ports.store import Delivery, Event, Message, Refusal
+from postroad.ports.store import Delivery, Event, Message, MessageFilter, Refusal, Tx
 from postroad.ports.uuids import parse_uuid
 from postroad.testing.web import Web, bare_web
 from postroad.web.app import WebApplication
@@ -25,7 +27,7 @@ JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 
 
 class Postmark:
-    """One server of a bare node that has here.test, alice@ and bob@."""
+    """One server of a node."""
 
     def __init__(self, web: Web, server: ServerRecord, token: str) -> None:
         self.web = web
@@ -77,10 +79,16 @@ class Postmark:
     async def events(self, message: MessageId) -> list[Event]:
         return await self.store.read(lambda tx: tx.events.of_message(message))
 
+    async def messages(self) -> list[Message]:
+        """All that the server has sent, newest first."""
+        found = await self.store.read(lambda tx: tx.messages.search(MessageFilter(), limit=1000))
+        return [message for message in found if message.server == self.server.id]
+
     async def refusals(self) -> list[Refusal]:
-        """What was refused, once it is written down."""
+        """What it could not send, once that is written down."""
         await self.web.services.intake.close()
-        return await self.store.read(lambda tx: tx.refusals.search())
+        found = await self.store.read(lambda tx: tx.refusals.search())
+        return [refusal for refusal in found if refusal.account == self.server.name]
 
 
 def letter(**fields: Any) -> dict[str, Any]:
@@ -111,13 +119,30 @@ def _alone(services: WebServices) -> WebApplication:
 
 
 @asynccontextmanager
-async def postmark_api(folder: Path, *, sandbox: bool = False, extra: str = "") -> AsyncIterator[Postmark]:
-    """A node in memory with one server, called shop."""
+async def postmark_node(folder: Path, *, extra: str = "") -> AsyncIterator[Web]:
+    """A node in memory that has here.test with two accounts, whose passwords nobody knows."""
     async with bare_web(folder, extra=extra, make=_alone) as web:
         services = web.services
         await services.administration.add_domain("here.test")
-        for name in ("alice", "bob"):
-            await services.administration.add_account(f"{name}@here.test", "secret")
-        server = await services.sending.add_server("shop", sandbox=sandbox)
-        token = await services.sending.add_token(server.id)
-        yield Postmark(web, server, token.secret)
+        now, ids = services.clock.now(), services.ids
+
+        def add(tx: Tx) -> None:
+            for name in ("alice", "bob"):
+                accounts.add(tx, f"{name}@here.test", Secret("", b""), now=now, ids=ids)
+
+        await services.store.write(add)
+        yield web
+
+
+async def server_on(web: Web, name: str, *, sandbox: bool = False) -> Postmark:
+    """Another server of a node, with nothing in it."""
+    sending = web.services.sending
+    server = await sending.add_server(name, sandbox=sandbox)
+    return Postmark(web, server, (await sending.add_token(server.id)).secret)
+
+
+@asynccontextmanager
+async def postmark_api(folder: Path, *, sandbox: bool = False, extra: str = "") -> AsyncIterator[Postmark]:
+    """A node of its own, with one server, called shop."""
+    async with postmark_node(folder, extra=extra) as web:
+        yield await server_on(web, "shop", sandbox=sandbox)

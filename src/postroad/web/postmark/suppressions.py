@@ -80,7 +80,7 @@ async def _each(call: Call, change: Any, done: str) -> Answer:
 
 
 def _entries(body: Any) -> list[str]:
-    listed = read_list(lower_keys(body).get("suppressions")) if isinstance(body, dict) else None
+    listed = read_list(lower_keys(body).get("suppressions", "")) if isinstance(body, dict) else None
     if listed is None:
         raise error(1409)
     if len(listed) > MAX_AT_ONCE:
