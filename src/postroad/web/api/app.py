@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -13,10 +12,11 @@ from postroad.web.api import accounts, aliases, audit, domains, messages, queue,
 from postroad.web.api.access import admit
 from postroad.web.api.openapi import document
 from postroad.web.api.problems import PLACE, Trouble, explanation, not_found, send_problem
+from postroad.web.api.reading import read_json, read_query, read_word
 from postroad.web.api.routes import ROOT, Plan, Router, Source
 from postroad.web.api.values import sentence
 from postroad.web.services import WebServices
-from postroad.web.wire import Asgi, Receive, Scope, Send, field, read_body, respond
+from postroad.web.wire import Asgi, Receive, Scope, Send, respond
 
 DOCUMENT = "/api/openapi.json"
 TEXT = b"text/plain; charset=utf-8"
@@ -73,11 +73,11 @@ class Api:
         one, names = found
         call = await admit(scope, self._services, one.route.scope)
         arguments = dict(zip(names, words, strict=True))
-        given = {name: _read_word(one, name, text) for name, text in arguments.items()}
+        given = {name: read_word(one, name, text) for name, text in arguments.items()}
         if one.query is not None:
-            given["query"] = _read_query(scope, one.query)
+            given["query"] = read_query(scope, one.query)
         if one.body is not None:
-            given["body"] = await _read_body(scope, receive, one.body)
+            given["body"] = await read_json(scope, receive, one.body)
         await _answer(scope, send, one, await one.route.handler(call, **given), given)
 
     async def _plain(self, scope: Scope, path: str, send: Send) -> None:
@@ -107,56 +107,6 @@ async def _other_method(scope: Scope, rows: Mapping[str, Any], send: Send) -> No
         raise Trouble("method-not-allowed", f"This address takes {', '.join(allowed)}.", fields=fields)
     await send({"type": "http.response.start", "status": 204, "headers": fields})
     await send({"type": "http.response.body", "body": b""})
-
-
-# --- what is asked ----------------------------------------------------------------------------------------------------
-
-
-def _read_word(one: Plan, name: str, text: str) -> Any:
-    try:
-        _refuse_nul(text)
-        return msgspec.convert(text, one.words[name], strict=False)
-    except msgspec.ValidationError:
-        raise not_found(f"“{text}” cannot be the {name} of anything here.") from None
-
-
-def _read_query(scope: Scope, query: Any) -> Any:
-    try:
-        pairs = parse_qsl(scope["query_string"].decode("ascii"), True, errors="strict", max_num_fields=50)
-        for _, value in pairs:
-            _refuse_nul(value)
-        values = dict(pairs)
-        if len(values) != len(pairs):
-            raise msgspec.ValidationError("a parameter is given twice")
-        return msgspec.convert(values, query, strict=False)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise Trouble("invalid-parameter", sentence(_words(error))) from None
-
-
-async def _read_body(scope: Scope, receive: Receive, decoder: msgspec.json.Decoder[Any]) -> Any:
-    kind = field(scope, b"content-type").partition(b";")[0].strip().lower()
-    if kind != b"application/json":
-        raise Trouble("media-type", f"The body is “{kind.decode('latin-1') or 'of no type'}”; JSON is needed here.")
-    body = await read_body(receive)
-    try:
-        if b"\\u0000" in body:
-            raise msgspec.ValidationError("a text holds the character NUL")
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise Trouble("invalid-body", sentence(_words(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Trouble("not-json", sentence(str(error))) from None
-
-
-def _refuse_nul(text: str) -> None:
-    """PostgreSQL has no place for it, and no name has it."""
-    if "\0" in text:
-        raise msgspec.ValidationError("a text holds the character NUL")
-
-
-def _words(error: Exception) -> str:
-    """msgspec's words, with our names for where it is."""
-    return str(error).replace(" - at `$.", " - at `").replace("Object ", "It ")
 
 
 # --- the answer -------------------------------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ async def act_on_queue(call: Call, *, action: Action, body: QueueOrder) -> Queue
     `retry` tries now; `hold` tries no more until released; `cancel` gives up without telling the sender.
     """
     if not (body.all or body.recipients or body.where != QueueWhere()):
-        raise Trouble("invalid-body", "Say in `where` or `recipients` what is meant, or `all` if it is everything.")
+        raise Trouble("refused", "Say in `where` or `recipients` what is meant, or `all` if it is everything.")
     where = _filter(body.where, body.recipients)
     shown = await _preview(call, action, where) if body.dry_run else None
     done = await call.services.actions.act(action, where, call.actor, dry_run=body.dry_run)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from postroad.accounts.tokens import ANY_SCOPE
+from postroad.accounts.tokens import ANY_SCOPE, SCOPES
 from postroad.ports.ids import ServerId, TokenId, id_text, parse_id
 from postroad.ports.sending import TokenKind, TokenRecord
 from postroad.web.api.problems import Trouble, not_found
 from postroad.web.api.routes import Call, Route
 from postroad.web.api.values import PAGE, AfterId, IdText, Limit, Page, ServerNumber, existing, page_by_id, read_id
+
+Scope = Literal[  # type: ignore[valid-type]  # the table is the truth
+    (*SCOPES, ANY_SCOPE)
+]
 
 
 class Token(Struct):
@@ -57,7 +61,7 @@ class NewKey(Struct, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=100, examples=["Monitoring"])]
     scopes: Annotated[
-        list[Annotated[str, Meta(max_length=50)]],
+        list[Scope],
         Meta(min_length=1, max_length=20, examples=[["messages:read", "statistics:read"]]),
     ]
 
