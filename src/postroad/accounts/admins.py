@@ -15,7 +15,7 @@ from postroad.accounts import audit
 from postroad.accounts.audit import COMMAND_LINE, SYSTEM, Action, Actor, Changes, Told
 from postroad.accounts.credentials import Credentials
 from postroad.accounts.logins import RememberedLogins, Throttle, forgive
-from postroad.accounts.names import read_address
+from postroad.accounts.names import read_address, shown_name
 from postroad.accounts.sessions import Sessions
 from postroad.mail.address import Address, AddressError
 from postroad.ports.admins import AdminRecord, PasskeyRecord, SessionRecord
@@ -140,7 +140,8 @@ class Admins:
 
     async def refused(self, name: str, client: str, why: str) -> None:
         """Put a sign-in that failed into the audit log."""
-        actor, now = Actor("admin", name, client), self._clock.now()
+        name, now = shown_name(name), self._clock.now()
+        actor = Actor("admin", name, client)
         await self._store.write(
             lambda tx: audit.record(tx, actor, Action.SIGN_IN_REFUSED, name, {"why": why}, now=now, ids=self._ids)
         )

@@ -7,6 +7,8 @@ from postroad.ports.store import DomainKind, DomainRecord, Refused, Tx
 
 ROLE_NAMES = ("postmaster", "abuse")  # RFC 5321 §4.5.1 and RFC 2142 §4: every domain answers to these
 
+_SHORTEST_SECRET = 20  # characters of a token
+
 
 def read_domain(text: str) -> str:
     """The A-label form of a domain name. Raises Refused."""
@@ -38,3 +40,8 @@ def local_domain(tx: Tx, address: Address) -> DomainRecord:
     if record.kind is DomainKind.RELAY:
         raise Refused(f"{name} is passed on to {record.relay_host}; it has no mailboxes here")
     return record
+
+
+def shown_name(name: str) -> str:
+    """A login's name as logs may have it: no address, and as long as a secret, it may be one in the wrong field."""
+    return name if "@" in name or len(name) < _SHORTEST_SECRET else f"…{name[-4:]}, {len(name)} characters"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from postroad.accounts.credentials import Credentials
+from postroad.accounts.names import shown_name
 from postroad.accounts.tokens import Access
 from postroad.events.recorder import Recorder
 from postroad.intake import fields
@@ -95,16 +96,14 @@ class Intake:
 
     async def authenticate(self, origin: Origin, name: str, password: str) -> AccountRecord | Access | Status:  # noqa: ARG002
         """The account, or what a server's token opens, or what to answer; the same words whatever was wrong."""
-        programs, cause = self._services.programs, f"login as {name!r}"
+        programs = self._services.programs
         try:
             if programs is not None and (access := await programs.authenticate(name, password)) is not None:
                 return access
             account = await self._services.credentials.verify(name, password)
         except StoreUnavailable as error:
             return _LOGIN_LATER.because(str(error))
-        if name == password:  # it may be a token, only not one that holds
-            cause = "login with a token that is wrong or revoked"
-        return account if account is not None else _LOGIN_REFUSED.because(cause)
+        return account if account is not None else _LOGIN_REFUSED.because(f"login as {shown_name(name)!r}")
 
     def begin(
         self,

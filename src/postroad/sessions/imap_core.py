@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from postroad.accounts.credentials import Credentials
+from postroad.accounts.names import shown_name
 from postroad.mail.envelope import TlsInfo
 from postroad.mailbox.append import Appender, Appending
 from postroad.mailbox.names import BadName
@@ -351,7 +352,7 @@ class ImapConversation:
 
     async def refuse_login(self, name: str, cause: str) -> None:
         """The same answer after the same wait, whatever was wrong."""
-        _log.info("login refused", client=self.peer.peer.host, account=name[:320], cause=cause)
+        _log.info("login refused", client=self.peer.peer.host, account=shown_name(name[:320]), cause=cause)
         await self.services.clock.sleep(min(LOGIN_FAILURE_DELAY * 2**self._failures, MAX_LOGIN_FAILURE_DELAY))
         self._failures += 1
         if self._failures >= MAX_LOGIN_FAILURES:

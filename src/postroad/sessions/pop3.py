@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from postroad.accounts.credentials import Credentials
+from postroad.accounts.names import shown_name
 from postroad.mail.envelope import TlsInfo
 from postroad.mailbox.service import MailboxService
 from postroad.observe import log
@@ -152,7 +153,7 @@ class Pop3Session:
         """The same answer after the same wait, whatever was wrong."""
         delay = min(LOGIN_FAILURE_DELAY * 2**self._failures, MAX_LOGIN_FAILURE_DELAY)
         self._failures += 1
-        _log.info("login refused", client=self._peer.peer.host, account=name[:320], cause=cause)
+        _log.info("login refused", client=self._peer.peer.host, account=shown_name(name[:320]), cause=cause)
         await self._services.clock.sleep(delay)
         self._machine.refuse_login()
 

@@ -124,6 +124,14 @@ async def test_bad_sign_ins_are_written_down_with_the_name_that_was_typed(alice)
     assert "wrong name or password" in row.detail["why"]
 
 
+async def test_a_secret_in_the_field_of_the_name_is_not_written_down(alice):
+    secret = "pr_" + "x" * 36 + "last"
+    assert await alice.admins.log_in(secret, "wrong", STRANGER) is None
+    row = (await alice.audit.page())[0]
+    assert row.target == "…last, 43 characters"
+    assert secret not in str(row)
+
+
 def test_waits_are_told_in_words():
     assert str(TooManyLogins(1)).endswith("in 1 second")
     assert str(TooManyLogins(300)).endswith("in 5 minutes")
