@@ -15,6 +15,7 @@ from postroad.adapters.net.hub import Hub
 from postroad.adapters.net.listen import Doorman, Listener, listen
 from postroad.adapters.search.opening import open_index
 from postroad.adapters.startlog import MappedStartLog
+from postroad.app.certificates import seconds_left
 from postroad.app.control import ControlServer
 from postroad.app.follower import Follower
 from postroad.app.fronts import Fronts
@@ -240,8 +241,17 @@ class Node:
             Gauge("store_backlog", "Units that wait for the writer", figures.get("backlog", 0)),
             Gauge("store_wal_bytes", "Size of the write-ahead log", figures.get("wal_bytes", 0)),
             Gauge("disk_free_bytes", "Free space at data_dir", folder.f_bavail * folder.f_frsize),
+            Gauge("disk_size_bytes", "Size of the disk at data_dir", folder.f_blocks * folder.f_frsize),
+            *self._certificate_gauge(),
             Gauge("log_dropped_lines", "Log lines that nobody read in time", log.dropped()),
         ]
+
+    def _certificate_gauge(self) -> list[Gauge]:
+        certificate = self.settings.tls.certificate
+        if certificate is None:
+            return []
+        left = seconds_left(certificate, self.services.clock.now())
+        return [Gauge("certificate_seconds_left", "Until the certificate runs out", left)]
 
     def all_endpoints(self) -> list[tuple[str, Endpoint]]:
         """(service, endpoint) of every listener."""

@@ -7,7 +7,7 @@ watching takes only a small share of the machine.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -88,7 +88,7 @@ class Live:
             return self._latest
         return await self._look()
 
-    async def watch(self) -> AsyncIterator[Overview]:
+    async def watch(self) -> AsyncGenerator[Overview, None]:
         """Snapshots as they are made, the first at once. One who is slow misses some."""
         self._watchers += 1
         self._task = self._task or asyncio.create_task(self._run(), name="live")

@@ -22,6 +22,8 @@ from postroad.ports.store import Refused, StoreUnavailable
 from postroad.web.console import failures
 from postroad.web.console.assets import Assets
 from postroad.web.console.guard import Guard
+from postroad.web.console.overview import DnsWatch
+from postroad.web.console.pulse import Pulse
 from postroad.web.console.render import ROOT, Renderer, Section
 from postroad.web.console.sealed import Seals
 
@@ -79,6 +81,8 @@ def application(services: WebServices) -> ASGIApp:
     app.state.seals = Seals(services.store, services.clock, services.random)
     sections = [section for section in SECTIONS if section.path in paths]
     app.state.renderer = Renderer(assets, sections, hostname=services.hostname)
+    app.state.pulse = Pulse(services, app.state.renderer)
+    app.state.dns_watch = DnsWatch(services)
     return app
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 _LINES = {
     "overview": '<path d="M3 13h4l3-8 4 14 3-6h4"/>',
@@ -69,16 +69,3 @@ def icon(name: str, label: str = "") -> Markup:
     """The picture; with `label` it speaks to screen readers, without it is decoration."""
     voice = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
     return Markup('<svg class="icon" viewBox="0 0 24 24" {}>{}</svg>').format(voice, Markup(_LINES[name]))  # noqa: S704
-
-
-def spark(values: list[int], *, width: int = 120, height: int = 32) -> Markup:
-    """A small line of figures as a picture; the figures themselves stand beside it in words."""
-    top = max(values, default=0) or 1
-    step = width / max(len(values) - 1, 1)
-    points = " ".join(
-        f"{at * step:.1f},{height - 1.5 - value / top * (height - 4):.1f}" for at, value in enumerate(values)
-    )
-    return Markup(
-        '<svg class="spark" viewBox="0 0 {w} {h}" preserveAspectRatio="none" aria-hidden="true">'
-        '<polygon points="0,{h} {p} {w},{h}"/><polyline points="{p}"/></svg>'
-    ).format(w=width, h=height, p=escape(points))

@@ -191,12 +191,13 @@ def _base64(octets: bytes) -> str:
 
 @pass_context
 def _when(context: Context, at: datetime | None, form: str = "ago") -> str:
-    """A time in the reader's zone, exact when pointed at. `form`: ago, exact, clock, day."""
+    """A time in the reader's zone, exact when pointed at. `form`: ago, near, exact, clock, day."""
     if at is None:
         return Markup("–")
     zone, now = context["zone"], context["now"]
     shown = {
         "ago": lambda: wording.ago(at, now, zone),
+        "near": lambda: wording.date_and_time(at, zone, now=now),
         "exact": lambda: wording.exact(at, zone),
         "clock": lambda: wording.clock_time(at, zone),
         "day": lambda: wording.day(at, zone),

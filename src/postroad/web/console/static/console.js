@@ -30,7 +30,7 @@
       : `${Math.floor(distance / 3600)} h`;
     return seconds > 0 ? `${text} ago` : `in ${text}`;
   };
-  const forms = { ago, clock, day, exact: (at) => `${day(at)}, ${clock(at)}` };
+  const forms = { ago, clock, day, near: (at) => near(at, new Date()), exact: (at) => `${day(at)}, ${clock(at)}` };
   const tellTimes = (root = document) => {
     for (const element of all("time[data-when]", root)) {
       const at = new Date(element.dateTime);
