@@ -29,8 +29,10 @@ def _codes(status: Status) -> tuple[str, str]:
 
 
 def _words(text: str) -> str:
-    words = _VARYING.sub(VARIED, " ".join(text.split()))
-    return _REPEATED.sub(VARIED, words)[:LONGEST].rstrip()
+    words = _REPEATED.sub(VARIED, _VARYING.sub(VARIED, " ".join(text.split())))
+    if len(words) <= LONGEST:
+        return words
+    return f"{words[:LONGEST].rpartition(' ')[0] or words[:LONGEST]} {VARIED}"
 
 
 def cause_parts(cause: str) -> tuple[str, str, str]:

@@ -36,7 +36,10 @@ def test_a_cause_comes_apart_into_codes_and_words():
 
 
 def test_long_replies_are_cut():
-    assert len(cause_of(status(450, "", "word " * 100))) <= LONGEST + len("450 ")
+    cause = cause_of(status(450, "", "word " * 100))
+    assert cause.endswith("word …")
+    assert len(cause) <= LONGEST + len("450  …")
+    assert len(cause_of(status(450, "", "w" * 500))) == LONGEST + len("450  …")
 
 
 def like(pattern: str, text: str) -> bool:

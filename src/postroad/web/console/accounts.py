@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,7 +28,9 @@ SHORTEST = 8  # characters of a password that is typed here
 NEARLY_FULL = 0.9
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that looks like another
 _GROUPS, _GROUP = 4, 5  # 20 letters of 31: 99 bits
-_UNITS = {"": 1 << 20, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_UNITS = {"": 10**6, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}  # as sizes are shown
+_BINARY = {"KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}
+_SIZE = re.compile(r"(\d{1,9}(?:[.,]\d{1,6})?) ?([KMGT]I?)?B?", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +139,13 @@ def make_password(random: Random) -> str:
 
 def _quota(form: Form) -> int:
     """Octets; 0 for none. Raises Wrong."""
-    text = form.text("quota").upper().replace(" ", "").removesuffix("IB").removesuffix("B")
-    unit = text[-1:] if text[-1:] in "KMGT" else ""
-    number = text.removesuffix(unit).replace(",", ".")
+    text = form.text("quota")
     if not text:
         return 0
-    if not number.replace(".", "", 1).isascii() or not number.replace(".", "", 1).isdigit():
+    match = _SIZE.fullmatch(text)
+    if match is None:
         raise Wrong("quota", "a quota is a size such as 500 MB or 2 GB; leave it empty for no limit")
-    return int(float(number) * _UNITS[unit])
+    return int(float(match[1].replace(",", ".")) * (_UNITS | _BINARY)[(match[2] or "").upper()])
 
 
 def _told(request: Request, form: Form, record: AccountRecord, password: str, text: str) -> Response:
@@ -210,10 +212,10 @@ async def _remove(request: Request, _: Form) -> Response:
 
 def quota_text(octets: int) -> str:
     """As it can be typed again."""
-    for unit in "TGM":
-        if octets and octets % _UNITS[unit] == 0:
-            return f"{octets // _UNITS[unit]} {unit}B"
-    return f"{octets // _UNITS['K']} KB" if octets else ""
+    for unit, factor in (("GB", 10**9), ("GiB", 1 << 30), ("MB", 10**6), ("MiB", 1 << 20), ("KB", 10**3)):
+        if octets and octets % factor == 0:
+            return f"{octets // factor} {unit}"
+    return f"{octets / 10**6:.6f} MB" if octets else ""
 
 
 # --- settings for mail programs ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from postroad.accounts.names import read_address
 from postroad.ports.store import AliasRecord, Refused, Tx
 from postroad.web.console.accounts import address_in, local_domains
 from postroad.web.console.forms import Form, Wrong, about, actor_of, count, deeds, errors_of, read_form, services_of
+from postroad.web.console.readable import readable, readable_address
 from postroad.web.console.render import done, page
 
 SHOWN = 500  # aliases on one page; the search finds the others
@@ -29,6 +30,10 @@ KINDS = {  # word, icon, badge
 class AliasRow:
     record: AliasRecord
     kind: str
+
+    @property
+    def address(self) -> str:
+        return readable_address(self.record.address)
 
 
 def kind_of(record: AliasRecord, ours: set[str]) -> str:
@@ -47,7 +52,11 @@ async def list_aliases(request: Request) -> Response:
         return [AliasRow(record, kind_of(record, ours)) for record in tx.aliases.list()]
 
     rows = await services_of(request).store.read(read)
-    found = [row for row in rows if find in row.record.address or find in " ".join(row.record.targets).lower()]
+    found = [
+        row
+        for row in rows
+        if find in f"{row.record.address} {row.address}" or find in " ".join(row.record.targets).lower()
+    ]
     return page(
         request, "aliases.html", fragment="alias_list", rows=found[:SHOWN], total=len(rows), found=len(found),
         shown=SHOWN, find=find, kinds=KINDS, local=await local_domains(request),
@@ -141,7 +150,7 @@ async def _find(request: Request) -> AliasRecord:
 
 def _shown(address: str) -> str:
     local_part, _, domain = address.rpartition("@")
-    return f"any other address of {domain}" if local_part == CATCH_ALL else address
+    return f"any other address of {readable(domain)}" if local_part == CATCH_ALL else readable_address(address)
 
 
 def _listed(targets: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from postroad.ports.admins import AuditRecord
 from postroad.ports.ids import AuditId, id_text, parse_id
 from postroad.web.console.chosen import cause_words, dest_words
 from postroad.web.console.forms import count, services_of
+from postroad.web.console.readable import readable_address
 from postroad.web.console.render import page
 from postroad.web.console.wording import size
 
@@ -64,8 +65,18 @@ def entry_of(record: AuditRecord) -> Entry:
         terms = {name: value for name, value in record.detail.items() if name not in _REACHED}
         return Entry(record, icon, kind, before, count(reached, "recipient"), after, _more(terms), bad=False)
     before, after = _SENTENCES.get(record.action, (record.action, ""))
+    target = "" if record.action in _ONESELF and record.target == record.actor else readable_address(record.target)
     bad = record.action == Action.SIGN_IN_REFUSED
-    return Entry(record, icon, kind, before, record.target, after, _more(record.detail), bad)
+    return Entry(
+        record,
+        icon,
+        kind,
+        before if target else _ONESELF.get(record.action, before),
+        target,
+        after,
+        _more(record.detail),
+        bad,
+    )
 
 
 _REACHED = ("changed", "asked")  # in the detail of an action on the queue
@@ -77,6 +88,7 @@ _QUEUE = {
     "release": ("released", ""),
     "cancel": ("cancelled", ""),
 }
+_ONESELF: dict[str, str] = {Action.SIGNED_IN: "signed in", Action.SIGN_IN_REFUSED: "could not sign in"}
 _SENTENCES: dict[str, tuple[str, str]] = {
     Action.DOMAIN_ADDED: ("added the domain", ""),
     Action.DOMAIN_REMOVED: ("removed the domain", ""),
@@ -106,7 +118,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     Action.PASSKEY_REMOVED: ("removed a passkey of", ""),
     Action.LINK_MADE: ("made a sign-in link for", ""),
     Action.SIGNED_IN: ("signed in as", ""),
-    Action.SIGN_IN_REFUSED: ("was refused a sign-in as", ""),
+    Action.SIGN_IN_REFUSED: ("could not sign in as", ""),
     Action.SESSION_ENDED: ("ended a session of", ""),
     Action.SESSIONS_ENDED: ("ended the other sessions of", ""),
 }
@@ -134,6 +146,11 @@ _DETAILS: dict[str, Callable[[Any], str]] = {
     "quota_bytes": lambda value: f"at most {size(value)}" if value else "no limit",
     "dest": lambda value: f"to {dest_words(value)}",
     "cause": cause_words,
+    "method": lambda value: f"by {value}",
+    "why": str,
+    "kind": lambda _: "",  # the sentence says it
+    "server": lambda _: "",
+    "expires": lambda _: "",
 }
 
 

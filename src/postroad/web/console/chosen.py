@@ -14,6 +14,7 @@ from postroad.ports.ids import DeliveryId, MessageId, id_text, parse_id
 from postroad.ports.store import MAX_SELECTION, DeliveryState, QueueFilter
 from postroad.queue.census import BANDS
 from postroad.web.console.forms import Form
+from postroad.web.console.readable import readable
 from postroad.web.console.wording import duration
 
 NO_REPLY = "-"  # the cause of what has not been answered yet
@@ -91,7 +92,7 @@ def in_words(name: str, value: str) -> str:
 def dest_words(dest: str) -> str:
     """A next-hop key as people call it: `mx:example.org` is example.org."""
     kind, _, name = dest.partition(":")
-    return {"mx": name, "host": f"{name} (a fixed host)"}.get(kind, "mailboxes here")
+    return {"mx": readable(name), "host": f"{name} (a fixed host)"}.get(kind, "mailboxes here")
 
 
 def cause_words(cause: str) -> str:

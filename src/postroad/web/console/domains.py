@@ -13,10 +13,10 @@ from starlette.routing import Route
 
 from postroad.accounts.domains import read_relay
 from postroad.accounts.names import read_domain
-from postroad.mail.address import AddressError, Domain
 from postroad.ports.store import AccountRecord, AliasRecord, DomainKind, DomainRecord, Refused, Tx
 from postroad.reports.dnscheck import CheckedRecord, Standing, check_domain, records_wanted
 from postroad.web.console.forms import Form, Wrong, about, actor_of, count, deeds, errors_of, read_form, services_of
+from postroad.web.console.readable import readable
 from postroad.web.console.render import done, page
 
 KINDS = {
@@ -36,21 +36,12 @@ class DomainRow:
     aliases: int
 
     @property
-    def unicode(self) -> str:
+    def name(self) -> str:
         return readable(self.record.name)
 
     @property
     def leads_to(self) -> str:
         return leads_to(self.record)
-
-
-def readable(name: str) -> str:
-    """A domain as people write it, umlauts and all; empty where that is its ASCII form."""
-    try:
-        shown = Domain.parse(name).unicode
-    except AddressError:
-        return ""
-    return shown if shown != name else ""
 
 
 def leads_to(record: DomainRecord) -> str:
@@ -63,7 +54,7 @@ def leads_to(record: DomainRecord) -> str:
 async def list_domains(request: Request) -> Response:
     find = request.query_params.get("q", "").strip().lower()
     rows = await services_of(request).store.read(_rows)
-    shown = [row for row in rows if find in row.record.name or find in row.unicode]
+    shown = [row for row in rows if find in row.record.name or find in row.name]
     return page(request, "domains.html", fragment="domain_list", rows=shown, total=len(rows), find=find, kinds=KINDS)
 
 
@@ -82,9 +73,7 @@ async def new_domain(request: Request) -> Response:
 
 async def _form(request: Request, form: Form, errors: dict[str, str]) -> Response:
     domains = await services_of(request).administration.domains()
-    local = [
-        (record.name, readable(record.name) or record.name) for record in domains if record.kind is DomainKind.LOCAL
-    ]
+    local = [(record.name, readable(record.name)) for record in domains if record.kind is DomainKind.LOCAL]
     status = 422 if errors else 200
     return page(request, "domain_new.html", status=status, form=form, errors=errors, local=local)
 
@@ -106,7 +95,7 @@ async def add_domain(request: Request) -> Response:
         )
     except Refused as refused:
         return await _form(request, form, errors_of(refused, "name"))
-    return done(request, f"domains/{made.name}", f"Added {made.name}. Now put its records into DNS.")
+    return done(request, f"domains/{made.name}", f"Added {readable(made.name)}. Now put its records into DNS.")
 
 
 def _check_relay(relay_to: str) -> None:
@@ -129,7 +118,7 @@ async def show_domain(request: Request) -> Response:
 
     accounts, aliases, names = await services.store.read(read)
     return page(
-        request, "domain.html", record=record, unicode=readable(name), leads_to=leads_to(record), kinds=KINDS,
+        request, "domain.html", record=record, name=readable(name), leads_to=leads_to(record), kinds=KINDS,
         wanted=records_wanted(name, services.hostname, record.kind), accounts=accounts, aliases=aliases, names=names,
     )  # fmt: skip
 
@@ -189,7 +178,7 @@ async def _verify(request: Request, _: Form) -> Response:
 async def _remove(request: Request, _: Form) -> Response:
     record = await _find(request)
     gone = await services_of(request).administration.remove_domain(record.name, by=actor_of(request))
-    return done(request, "domains", f"Removed {gone.name}. Mail to it is no longer taken.")
+    return done(request, "domains", f"Removed {readable(gone.name)}. Mail to it is no longer taken.")
 
 
 async def _find(request: Request) -> DomainRecord:

@@ -93,7 +93,7 @@ async def _page(request: Request, form: Form, errors: dict[str, str]) -> Respons
     record, streams, tokens, domain = await services.store.read(read)
     if record is None:
         raise HTTPException(404)
-    made = shown_once(request)
+    made, streams = shown_once(request), sorted(streams, key=_standing)
     base, token = base_url(request), made.value if made else "SERVER-TOKEN"
     sending_ways = [way for way in ways_in(services.settings) if way.what.startswith("Sending")]
     return page(
@@ -103,6 +103,11 @@ async def _page(request: Request, form: Form, errors: dict[str, str]) -> Respons
         lasting=LASTING_STREAMS, samples=samples(base, token, f"you@{domain}"), ways=sending_ways,
         default_stream=DEFAULT_STREAM,
     )  # fmt: skip
+
+
+def _standing(stream: StreamRecord) -> tuple[bool, datetime]:
+    """What messages go to that name no stream stands first."""
+    return stream.id != DEFAULT_STREAM, stream.created
 
 
 def base_url(request: Request) -> str:
