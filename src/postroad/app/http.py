@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
-from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
@@ -220,7 +220,8 @@ def _configuration(app: Asgi, limits: Http) -> uvicorn.Config:
 
 
 def _bind(endpoint: Endpoint) -> socket:
-    listening = socket(AF_INET6 if ":" in endpoint.host else AF_INET, SOCK_STREAM)
+    family = AF_INET6 if ":" in endpoint.host else AF_INET
+    listening = socket(family, SOCK_STREAM, IPPROTO_TCP)  # asyncio sets TCP_NODELAY where it sees that it is TCP
     try:
         listening.setblocking(False)
         listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -127,6 +128,17 @@ async def test_an_upgrade_is_answered_as_if_it_had_not_been_offered() -> None:
     async with serving() as server, connected(server) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
         assert await client.answer() == (200, b"GET / 0\n")
+
+
+async def test_small_answers_are_sent_at_once(tmp_path: Path) -> None:
+    tls = WebTls(*write_certificate(tmp_path, "127.0.0.1"))
+    for options, context in (({}, None), ({"tls": tls}, trusting())):
+        async with serving(**options) as server, connected(server, context, "127.0.0.1" if context else "") as client:
+            client.send(GET)
+            await client.answer()
+            (connection,) = server.state.connections
+            taken = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_unix_socket_serves_and_is_removed(tmp_path: Path) -> None:
@@ -426,7 +438,7 @@ async def test_an_old_tls_is_refused(tmp_path: Path) -> None:
     tls = WebTls(*write_certificate(tmp_path, "127.0.0.1"))
     ancient = trusting()
     ancient.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         ancient.minimum_version = ancient.maximum_version = ssl.TLSVersion.TLSv1_1
     async with serving(tls=tls) as server:
         with pytest.raises((ssl.SSLError, ConnectionError)):

@@ -51,7 +51,8 @@ async def get_alias(call: Call, *, alias: AliasAddress) -> Alias:
 
 async def set_alias(call: Call, *, alias: AliasAddress, body: AliasTargets) -> Alias:
     """Add an alias, or replace its targets."""
-    return _alias(await call.services.administration.add_alias(alias, body.targets, by=call.actor))
+    await call.services.administration.add_alias(alias, body.targets, by=call.actor)
+    return _alias(await _found(call, alias))
 
 
 async def remove_alias(call: Call, *, alias: AliasAddress) -> None:
