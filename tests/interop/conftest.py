@@ -1,19 +1,20 @@
-"""The site that the foreign programs of this folder talk to."""
+"""The sites that the foreign programs of this folder talk to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trustme
 from tests.interop.foreign import PASSWORD, Site
+from tests.interop.senders import ALICE, BOB, SendingSite
 
 from postroad.testing.server import ServerProcess
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("interop")
+def certify(folder: Path) -> tuple[Path, Path, Path]:
+    """A CA of the folder's own, a certificate of it, and its key."""
     authority = trustme.CA()
     issued = authority.issue_cert("localhost", "127.0.0.1", "mail.example.test", common_name="localhost")
     ca, cert, key = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
@@ -21,6 +22,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     for blob in issued.cert_chain_pems:
         blob.write_to_path(str(cert), append=True)
     issued.private_key_pem.write_to_path(str(key))
+    return ca, cert, key
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("interop")
+    ca, cert, key = certify(folder)
     services = ("mx", "submission", "submissions", "imap", "imaps", "pop3", "pop3s")
     server = ServerProcess(folder / "node", services=services, certificate=cert, key=key)
     server.run("domain", "add", "example.test")
@@ -30,3 +38,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     yield Site(server, ca, folder)
     server.stop()
     server.run("ledger")
+
+
+@pytest.fixture(scope="module")
+def sending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SendingSite]:
+    """A server that programs send through by HTTP, with and without TLS."""
+    folder = tmp_path_factory.mktemp("sending")
+    ca, cert, key = certify(folder)
+    server = ServerProcess(folder / "node", services=("http", "https"), certificate=cert, key=key)
+    server.run("domain", "add", "example.com")
+    for address in (ALICE, BOB):
+        server.run("account", "add", address, "--password-stdin", text=PASSWORD + "\n")
+    server.run("server", "add", "shop")
+    token = server.run("token", "add", "--server", "shop").split()[0]
+    server.start()
+    site = SendingSite(server, ca, token)
+    site.suppress("gone@example.com")
+    yield site
+    server.stop()

@@ -1,0 +1,69 @@
+"""A server that foreign clients of Postmark's API send through, by changing only the base URL; and what they sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import urllib.request
+from dataclasses import dataclass
+from email import message_from_string, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postroad.ports.ids import id_text
+from postroad.ports.uuids import parse_uuid
+from postroad.testing.server import ServerProcess
+
+ALICE, BOB = "alice@example.com", "bob@example.com"
+GONE = "gone@example.com"  # suppressed
+WRONG_TOKEN = "00000000-0000-0000-0000-000000000000"
+PIXEL = "R0lGODlhAQABAIAAAP///wAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw=="
+
+
+@dataclass(frozen=True)
+class SendingSite:
+    """One running server, with a token to send with."""
+
+    server: ServerProcess
+    ca: Path
+    token: str
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.server.port('http')}"
+
+    @property
+    def https(self) -> str:
+        return f"https://localhost:{self.server.port('https')}"
+
+    def suppress(self, address: str) -> None:
+        """As a person would, with nothing but the API."""
+        body = json.dumps({"Suppressions": [{"EmailAddress": address}]}).encode()
+        header = {"Content-Type": "application/json", "X-Postmark-Server-Token": self.token}
+        path = f"{self.http}/message-streams/outbound/suppressions"
+        with urllib.request.urlopen(urllib.request.Request(path, body, header)) as answer:
+            assert json.load(answer)["Suppressions"][0]["Status"] == "Suppressed"
+
+    def mail(self, message_id: str) -> EmailMessage:
+        """What a client sent, found by the MessageID that it was told."""
+        number = parse_uuid(message_id)
+        assert number is not None, message_id
+        source = self.server.run("message", "source", id_text(number))
+        return message_from_string(source, policy=policy.default)  # type: ignore[return-value]
+
+
+def node_folder(*packages: str) -> Path:
+    """Where npm's packages lie: POSTROAD_NPM, or .cache/npm of the checkout. Skips, or fails where CI demands them."""
+    complain: Any = pytest.fail if os.environ.get("POSTROAD_REQUIRE_INTEROP") else pytest.skip
+    if shutil.which("node") is None:
+        complain("node is not installed")
+    named = os.environ.get("POSTROAD_NPM")
+    folder = Path(named) if named else Path(__file__).parents[2] / ".cache" / "npm"
+    missing = [package for package in packages if not (folder / "node_modules" / package).is_dir()]
+    if missing:
+        complain(f"npm's {', '.join(missing)} is not in {folder}: npm install --prefix {folder} {' '.join(packages)}")
+    return folder / "node_modules"
