@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 from tests.interop.foreign import PASSWORD, Site
-from tests.interop.senders import ALICE, BOB, SendingSite
+from tests.interop.senders import GONE, SendingSite, prepare
 
 from postroad.testing.server import ServerProcess
 
@@ -40,19 +41,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     server.run("ledger")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SendingSite]:
     """A server that programs send through by HTTP, with and without TLS."""
     folder = tmp_path_factory.mktemp("sending")
     ca, cert, key = certify(folder)
     server = ServerProcess(folder / "node", services=("http", "https"), certificate=cert, key=key)
-    server.run("domain", "add", "example.com")
-    for address in (ALICE, BOB):
-        server.run("account", "add", address, "--password-stdin", text=PASSWORD + "\n")
-    server.run("server", "add", "shop")
-    token = server.run("token", "add", "--server", "shop").split()[0]
+    site = SendingSite(server, ca, asyncio.run(prepare(server.config)))
     server.start()
-    site = SendingSite(server, ca, token)
-    site.suppress("gone@example.com")
+    site.suppress(GONE)
     yield site
     server.stop()

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from postroad.app import lock
+from postroad.app.services import open_services
+from postroad.config.load import load
 from postroad.ports.ids import id_text
 from postroad.ports.uuids import parse_uuid
 from postroad.testing.server import ServerProcess
@@ -54,6 +57,18 @@ class SendingSite:
         assert number is not None, message_id
         source = self.server.run("message", "source", id_text(number))
         return message_from_string(source, policy=policy.default)  # type: ignore[return-value]
+
+
+async def prepare(config: Path) -> str:
+    """Two accounts and a server; its token. Without the commands, of which each is a process."""
+    settings = load(config, {})
+    with lock.held(settings.data_dir):
+        async with open_services(settings) as services:
+            await services.administration.add_domain("example.com")
+            for address in (ALICE, BOB):
+                await services.administration.add_account(address, "correct horse battery")
+            server = await services.sending.add_server("shop")
+            return (await services.sending.add_token(server.id)).secret
 
 
 def node_folder(*packages: str) -> Path:
