@@ -1,6 +1,6 @@
 """The HTTP listeners of a node: one application behind http and https, and another behind metrics.
 
-Import it only where there is one: uvicorn and starlette come with it.
+Import it only where there is one: uvicorn and starlette come with it, and with http and https the front ends.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from postroad.queue.census import Census
 from postroad.reports.live import Live
 from postroad.reports.search import Search
 from postroad.reports.statistics import Statistics
-from postroad.web.app import WebApplication, application
 from postroad.web.services import WebServices
 
 if TYPE_CHECKING:
     from postroad.adapters.net.webtls import WebTls
     from postroad.app.build import Node
+    from postroad.web.app import WebApplication
 
 
 class WebFronts:
@@ -49,6 +49,8 @@ class WebFronts:
         if service == METRICS.service:
             return HttpServer(health_application(node.not_ready, node.gauges), endpoint, limits=limits, service=service)
         if self._application is None:
+            from postroad.web.app import application  # templates and all: not for metrics alone
+
             self._services = web_services(node)
             self._application = application(self._services)
         tls = self._certificate() if service == "https" else None

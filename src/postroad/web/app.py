@@ -41,6 +41,7 @@ class WebApplication:
         self._fronts = fronts
         self._rest = rest
         self._room = BodyRoom(http.body_memory)
+        self._small = min(SMALL, http.max_body_size)  # up to here nobody has to be asked
         self._ids = ids
         self._proxies = Proxies(http.trusted_proxies)
         self._has_proxies = bool(http.trusted_proxies)
@@ -53,6 +54,7 @@ class WebApplication:
             return
         if self._has_proxies or scope["client"] is None:
             self._proxies.look_behind(scope)
+            scope["client"] = scope["client"] or ("", 0)  # a Unix socket's peer has no address
         path: str = scope["path"]
         front = self._fronts.get(path[1:].partition("/")[0].lower(), self._rest)
         answer = Answer(send, front, self._hsts if scope["scheme"] == "https" else (), self._endless)
@@ -60,7 +62,7 @@ class WebApplication:
             await respond(answer, 303, fields=((b"location", b"/console/"),))
             return
         length = body_length(scope)
-        if length is None or length > SMALL:
+        if length is None or length > self._small:
             await self._with_body(front, scope, receive, answer, length)
         else:
             await self._answer(front, scope, receive, answer)
@@ -130,7 +132,7 @@ class Answer:
     Starlette answers an exception itself and raises it again; we would rather answer in the front end's words.
     """
 
-    __slots__ = ("_endless", "_held", "_more", "_overrides", "_send", "is_endless", "started")
+    __slots__ = ("_endless", "_held", "_more", "_overrides", "_send", "_task", "is_endless", "started")
 
     def __init__(
         self, send: Send, front: Front, more: tuple[tuple[bytes, bytes], ...], endless: set[asyncio.Task[Any]]
@@ -139,6 +141,7 @@ class Answer:
         self._overrides = front.overrides
         self._more = more
         self._endless = endless
+        self._task = asyncio.current_task() if front.overrides else None  # a framework may send from a task of its own
         self._held: list[Message] | None = None
         self.started = self.is_endless = False
 
@@ -167,9 +170,8 @@ class Answer:
 
     def _mark_endless(self, fields: list[tuple[bytes, bytes]]) -> None:
         if any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in fields):
-            task = asyncio.current_task()
-            assert task
-            self._endless.add(task)
+            assert self._task
+            self._endless.add(self._task)
             self.is_endless = True
 
     async def release(self) -> None:
@@ -184,10 +186,8 @@ class Answer:
         self._held = None
 
     def forget(self) -> None:
-        if self.is_endless:
-            task = asyncio.current_task()
-            assert task
-            self._endless.discard(task)
+        if self._task is not None:
+            self._endless.discard(self._task)
 
 
 async def send_end(answer: Answer) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from importlib import import_module
 from typing import NamedTuple
 
 import msgspec
 
 from postroad.web.api import app as api
 from postroad.web.api import problems
+from postroad.web.console import app as console
+from postroad.web.postmark import app as email
 from postroad.web.services import WebServices
 from postroad.web.wire import Asgi, Receive, Scope, Send, respond
 
@@ -56,7 +57,7 @@ def front_ends(services: WebServices) -> tuple[dict[str, Front], Front]:
         ".well-known": nothing,
         "t": nothing,
         "api": Front(api.application(services), problem, small),
-        "console": Front(_load("console", services), page, small, overrides=True),
+        "console": Front(console.application(services), page, small, overrides=True),
     }
     return fronts, sending_front(services)
 
@@ -65,16 +66,7 @@ def sending_front(services: WebServices) -> Front:
     """Postmark's API, which has all paths that nobody else has."""
     http = services.settings.http
     limits = {"/email": http.max_email_size, "/email/batch": http.max_batch_size}
-    return Front(_load("postmark", services), postmark, http.max_body_size, limits)
-
-
-def _load(name: str, services: WebServices) -> Asgi:
-    try:
-        module = import_module(f"postroad.web.{name}.app")
-    except ImportError:
-        return _nothing
-    made: Asgi = module.application(services)
-    return made
+    return Front(email.application(services), postmark, http.max_body_size, limits)
 
 
 async def _nothing(_: Scope, __: Receive, send: Send) -> None:
