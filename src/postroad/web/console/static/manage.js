@@ -116,5 +116,7 @@
   choose();
   show();
   for (const tab of all('[role="tab"][aria-selected="true"]')) select(tab);
-  document.querySelector("dialog .wrong")?.closest("dialog").showModal();
+  const wrong = document.querySelector('dialog [aria-invalid="true"]');
+  wrong?.closest("dialog").showModal();
+  (wrong || document.querySelector('[aria-invalid="true"]'))?.focus();
 })();
