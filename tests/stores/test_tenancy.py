@@ -90,6 +90,7 @@ CHANGES = {
             PasskeyRecord(b"q", have["admin"], b"", 0, "Phone", s._clock.now()), by=by
         ),
         "remove_passkey": lambda s, have, by: s.remove_passkey(have["admin"], b"p", by=by),
+        "reset_second_step": lambda s, have, by: s.reset_second_step(have["admin"], by=by),
         "login_link": lambda s, have, by: s.login_link(have["admin"], by=by),
         "end_session": lambda s, have, by: s.end_session(have["session"], by=by),
         "end_sessions": lambda s, have, by: s.end_sessions(have["admin"], by=by),
@@ -112,7 +113,16 @@ async def test_each_change_is_one_row_of_the_audit_log_and_holds_no_secret(tenan
     have = await ready(tenancy)
     services = {Administration: tenancy.administration, Sending: tenancy.sending, Admins: tenancy.admins}
     before = len(await tenancy.audit.page(limit=1000))
-    last = ["totp_remove", "set_password", "revoke", "archive_stream", "rename_server", "remove_account", "remove"]
+    last = [
+        "totp_remove",
+        "reset_second_step",
+        "set_password",
+        "revoke",
+        "archive_stream",
+        "rename_server",
+        "remove_account",
+        "remove",
+    ]
     order = sorted(_ALL, key=lambda each: last.index(each[1]) if each[1] in last else -1)
     for number, (service, name) in enumerate(order, 1):
         result = await CHANGES[service][name](services[service], have, ALICE)

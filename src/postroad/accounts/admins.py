@@ -184,6 +184,18 @@ class Admins:
 
         return await self._changes.make(by, Action.TOTP_REMOVED, remove, _told)
 
+    async def reset_second_step(self, admin: AdminId, *, by: Actor = COMMAND_LINE) -> AdminRecord:
+        """For whoever has lost phone and key: codes, passkeys and recovery codes go, the password stays."""
+
+        def reset(tx: Tx) -> AdminRecord:
+            tx.admins.set_totp(admin, secret="", pending="")
+            for passkey in tx.admins.passkeys(admin):
+                tx.admins.remove_passkey(admin, passkey.credential)
+            tx.admins.set_recovery(admin, [])
+            return _get(tx, admin)
+
+        return await self._changes.make(by, Action.SECOND_STEP_RESET, reset, _told)
+
     async def passkeys(self, admin: AdminId) -> Sequence[PasskeyRecord]:
         return await self._store.read(lambda tx: tx.admins.passkeys(admin))
 

@@ -66,6 +66,7 @@ class Action(StrEnum):
     TOTP_REMOVED = "authenticator app removed"
     RECOVERY_MADE = "recovery codes made"
     RECOVERY_DROPPED = "recovery codes dropped"
+    SECOND_STEP_RESET = "second step reset"  # codes, passkeys and recovery codes taken away
     PASSKEY_ADDED = "passkey added"
     PASSKEY_REMOVED = "passkey removed"
     LINK_MADE = "sign-in link made"

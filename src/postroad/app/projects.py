@@ -94,6 +94,11 @@ async def _admin_password(services: Services, arguments: Arguments) -> Any:
     return _admin(await services.admins.set_password(record.id, arguments.text("password")))
 
 
+async def _admin_reset(services: Services, arguments: Arguments) -> Any:
+    record = await services.admins.find(arguments.text("email"))
+    return _admin(await services.admins.reset_second_step(record.id))
+
+
 async def _admin_link(services: Services, arguments: Arguments) -> Any:
     record = await services.admins.find(arguments.text("email"))
     valid = timedelta(seconds=arguments.number("valid"))
@@ -136,4 +141,5 @@ OPERATIONS = {
     "admin.remove": _admin_remove,
     "admin.password": _admin_password,
     "admin.link": _admin_link,
+    "admin.reset": _admin_reset,
 }

@@ -17,7 +17,8 @@ def admin() -> None:
 
     \b
     postroad admin add alice@example.com
-    postroad admin link alice@example.com        signs in once, when a password or phone is lost
+    postroad admin link alice@example.com        signs in once, when the password is lost
+    postroad admin reset alice@example.com       takes codes and passkeys away, when the phone is lost
     """
 
 
@@ -94,7 +95,9 @@ def password(context: Context, email: str, password_stdin: bool) -> None:
 @json_option
 @pass_context
 def link(context: Context, email: str, valid: str, as_json: bool) -> None:
-    """Print a link that signs in once, without password or code.
+    """Print a link that signs in once, in the password's place.
+
+    Where codes or passkeys are set up, one is asked for all the same; `postroad admin reset` takes them away.
 
     \b
     postroad admin link alice@example.com
@@ -108,6 +111,19 @@ def link(context: Context, email: str, valid: str, as_json: bool) -> None:
         return
     click.echo(url)
     click.echo(f"Signs in as {made['email']}, once, within {valid}.", err=True)
+
+
+@admin.command()
+@click.argument("email")
+@pass_context
+def reset(context: Context, email: str) -> None:
+    """Take away somebody's codes, passkeys and recovery codes; the password stays.
+
+    \b
+    postroad admin reset alice@example.com
+    """
+    made = context.change("admin.reset", email=email)
+    click.echo(f"{made['email']} signs in with the password alone now, or by `postroad admin link`.")
 
 
 @admin.command()

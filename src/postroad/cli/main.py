@@ -26,7 +26,7 @@ COMMANDS = {
     "server": "sending projects, with streams and tokens of their own: add, list, rename, remove",
     "stream": "message streams of a server: add, list, archive, unarchive",
     "token": "secrets to send with, keys for the API: add, list, revoke",
-    "admin": "administrators of the console: add, list, password, link, remove",
+    "admin": "administrators of the console: add, list, password, link, reset, remove",
     "queue": "what waits: list, show, summary, retry, hold, release, cancel",
     "message": "what happened: list, show, trace, source",
     "send": "compose and submit one message",

@@ -106,6 +106,17 @@ class TestCodes:
         assert used == [False, False, True, False]
 
 
+async def test_a_lost_phone_is_no_end(alice):
+    await alice.admins.totp_begin(alice.alice.id)
+    await alice.admins.totp_confirm(alice.alice.id, 100)
+    await alice.admins.add_passkey(PasskeyRecord(b"c", alice.alice.id, b"", 0, "Phone", alice.clock.now()))
+    await alice.store.write(lambda tx: tx.admins.set_recovery(alice.alice.id, [b"r" * 32]))
+    assert not (await alice.admins.reset_second_step(alice.alice.id)).has_totp
+    assert await alice.admins.passkeys(alice.alice.id) == []
+    assert await alice.store.read(lambda tx: tx.admins.recovery_left(alice.alice.id)) == 0
+    assert await alice.admins.verify(EMAIL, PASSWORD)
+
+
 class TestPasskeys:
     def passkey(self, alice, credential=b"c", name="Laptop"):
         return PasskeyRecord(credential, alice.alice.id, b"public", 0, name, alice.clock.now())

@@ -138,6 +138,7 @@ def test_admins(shell: Shell) -> None:
     assert shell.result("admin", "link", "bob@example.test", "--valid", "soon").exit_code == 2
     assert "at most 7 days" in shell.refused("admin", "link", "bob@example.test", "--valid", "9d")
     assert "no administrator" in shell.refused("admin", "link", "nobody@example.test")
+    assert "password alone" in shell("admin", "reset", "bob@example.test")
     shell("admin", "remove", "bob@example.test")
     assert "last administrator" in shell.refused("admin", "remove", "alice@example.test")
 
