@@ -25,7 +25,7 @@ _MEDIA_TYPE = re.compile(  # RFC 6838 §4.2; parameters whose values are tokens
 )
 _CONTENT_ID = re.compile(r"[!-;=?-~]{1,900}")  # RFC 2045 §7 wants left@right; mail programs write any word
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,450}@[!-;=?-~]{1,450}>")
 _OWN = frozenset(("from", "to", "cc", "reply-to", "subject", "date", "message-id", "mime-version"))
 
 Entity = tuple[list[bytes], bytes]  # header lines and encoded body

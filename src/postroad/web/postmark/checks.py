@@ -46,7 +46,7 @@ _PASSED_OVER: Final = frozenset((
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
 _FOLDING = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_MESSAGE_ID = re.compile(r"<?([!-;=?-~]+@[!-;=?-~]+)>?")
+_MESSAGE_ID = re.compile(r"<?([!-;=?-~]{1,450}@[!-;=?-~]{1,450})>?")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
 _PARAMETER = re.compile(r";\s*([A-Za-z0-9-]{1,40})\s*=\s*\"?([A-Za-z0-9!#$&^_.+-]{1,100})\"?\s*(?=;|$)")
 _KEPT_PARAMETERS = frozenset(("charset", "method", "component", "format", "delsp"))  # others are about names and bounds
