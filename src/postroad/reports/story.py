@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any
 
 from postroad.events.model import EventKind
@@ -20,13 +20,19 @@ ATTEMPT = "attempt"  # the kind of a line that no event stands behind
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One step. `good` is None where it is neither good nor bad news; `kind` is the event's, or `ATTEMPT`."""
+    """One step. `good` is None where it is neither good nor bad news; `kind` is the event's, or `ATTEMPT`.
+
+    `text` says all; `whom` (a recipient, or several) and `what` are its parts, without the time of the next try.
+    """
 
     at: datetime
     text: str
     good: bool | None = None
     kind: str = ""
     attempt: AttemptId | None = None
+    whom: str = ""
+    what: str = ""
+    next: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,9 @@ class Story:
         """Every recipient is in a final state."""
         return all(delivery.state.is_final for delivery in self.deliveries)
 
-    def lines(self, zone: tzinfo | None = None) -> list[Line]:
-        """The steps in order of time. Times in their words are those of `zone`, or of this machine."""
-        events = (self._event_line(event, zone) for event in self.events)
-        steps = [*self._attempt_lines(), *(line for line in events if line)]
+    def lines(self) -> list[Line]:
+        """The steps in order of time."""
+        steps = [*self._attempt_lines(), *(line for event in self.events if (line := self._event_line(event)))]
         return sorted(steps, key=lambda line: line.at)
 
     def verdicts(self) -> list[tuple[str, bool | None]]:
@@ -59,16 +64,19 @@ class Story:
         for attempt, statuses in self.attempts:
             names = ", ".join(self._recipient(delivery) for delivery in statuses) or "its recipients"
             place = f"{attempt.host} ({attempt.address})" if attempt.address else attempt.host
-            text = f"{names}: trying {place}{_secured(attempt)}"
-            yield Line(attempt.started, text, kind=ATTEMPT, attempt=attempt.id)
+            what = f"trying {place}{_secured(attempt)}"
+            yield Line(attempt.started, f"{names}: {what}", None, ATTEMPT, attempt.id, names, what)
 
-    def _event_line(self, event: Event, zone: tzinfo | None) -> Line | None:
+    def _event_line(self, event: Event) -> Line | None:
         words = _WORDS.get(event.kind)
         if words is None:
             return None
-        text, good = words(_Detail(event.detail, zone))
-        text = f"{self._recipient(event.delivery)}: {text}" if event.delivery else text
-        return Line(event.at, text, good, event.kind)
+        detail = _Detail(event.detail)
+        what, good = words(detail)
+        whom = self._recipient(event.delivery) if event.delivery else ""
+        again = f"; next try {_clock_time(detail['next'])}" if detail["next"] else ""
+        text = f"{whom}: {what}{again}" if whom else f"{what}{again}"
+        return Line(event.at, text, good, event.kind, None, whom, what, _moment(detail["next"]))
 
     def _recipient(self, delivery: DeliveryId | None) -> str:
         for known in self.deliveries:
@@ -90,9 +98,8 @@ def read_story(tx: Tx, message: Message) -> Story:
 class _Detail:
     """An event's detail as words; a missing key is an empty text."""
 
-    def __init__(self, values: Mapping[str, Any], zone: tzinfo | None = None) -> None:
+    def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
-        self.zone = zone
 
     def __getitem__(self, name: str) -> str:
         value = self._values.get(name)
@@ -119,8 +126,7 @@ def _queued(detail: _Detail) -> _Telling:
 
 
 def _deferred(detail: _Detail) -> _Telling:
-    again = f"; next try {_clock_time(detail['next'], detail.zone)}" if detail["next"] else ""
-    return f"deferred{detail.after(' by ', 'host')}{_reply(detail)}{again}", False
+    return f"deferred{detail.after(' by ', 'host')}{_reply(detail)}", False
 
 
 def _delivered(detail: _Detail) -> _Telling:
@@ -162,12 +168,17 @@ _WORDS: dict[str, Callable[[_Detail], _Telling]] = {
 }
 
 
-def _clock_time(text: str, zone: tzinfo | None) -> str:
-    """A recorded time, in the reader's zone."""
+def _moment(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text).astimezone(zone).strftime("%H:%M:%S")
+        return datetime.fromisoformat(text)
     except ValueError:
-        return text
+        return None
+
+
+def _clock_time(text: str) -> str:
+    """A recorded time, in the reader's zone."""
+    moment = _moment(text)
+    return moment.astimezone().strftime("%H:%M:%S") if moment else text
 
 
 def _secured(attempt: Attempt) -> str:
