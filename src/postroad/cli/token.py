@@ -32,7 +32,8 @@ def token() -> None:
 def add(context: Context, *, server: str, key: bool, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
     """Make a token or a key, and show its secret this once.
 
-    Scopes: messages:read, queue:read, queue:write, tenants:read, tenants:write, statistics:read, or `*` for all.
+    Scopes: messages:read, queue:read, queue:write, tenants:read, tenants:write, statistics:read, audit:read, or `*`
+    for all.
 
     \b
     postroad token add --server shop

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from postroad.ports.store import AccountRecord
 from postroad.web.api.routes import Call, Route
-from postroad.web.api.values import ByName, Page, existing, page_by_name
+from postroad.web.api.values import ByName, Page, Time, existing, page_by_name
 
 AccountAddress = Annotated[str, Meta(description="An account's address.", examples=["alice@example.com"])]
 Password = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -20,7 +19,7 @@ class Account(Struct):
     """A mailbox owner. `administrator`: gets the mail of postmaster@ and abuse@ of new domains."""
 
     address: str
-    created: datetime
+    created: Time
     quota_bytes: int
     used_bytes: int
     administrator: bool

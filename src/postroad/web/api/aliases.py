@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -11,7 +10,7 @@ from postroad.accounts.names import read_address
 from postroad.ports.store import AliasRecord, Refused
 from postroad.web.api.problems import not_found
 from postroad.web.api.routes import Call, Route
-from postroad.web.api.values import ByName, Page, existing, page_by_name
+from postroad.web.api.values import ByName, Page, Time, existing, page_by_name
 
 AliasAddress = Annotated[
     str, Meta(description="An alias's address; `*@domain` is the catch-all.", examples=["info@example.com"])
@@ -23,7 +22,7 @@ class Alias(Struct):
 
     address: str
     targets: tuple[str, ...]
-    created: datetime
+    created: Time
 
 
 class AliasSearch(ByName, forbid_unknown_fields=True):

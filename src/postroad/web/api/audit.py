@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -11,7 +10,7 @@ from msgspec import Meta, Struct
 from postroad.ports.admins import AuditRecord
 from postroad.ports.ids import AuditId, id_text
 from postroad.web.api.routes import Call, Route
-from postroad.web.api.values import ById, Page, Text, page_by_id, read_id
+from postroad.web.api.values import ById, Page, Text, Time, page_by_id, read_id
 
 
 class AuditSearch(ById, forbid_unknown_fields=True):
@@ -24,7 +23,7 @@ class AuditRow(Struct):
     """One change or login. `kind` is the actor's: admin, key, token, command line, system."""
 
     id: str
-    at: datetime
+    at: Time
     kind: str
     actor: str
     client: str

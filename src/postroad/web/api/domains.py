@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -11,7 +10,7 @@ from postroad.ports.store import DomainKind, DomainRecord
 from postroad.reports.dnscheck import CheckedRecord, Standing, WantedRecord, check_domain, records_wanted
 from postroad.web.api.problems import Trouble, not_found
 from postroad.web.api.routes import Call, Route
-from postroad.web.api.values import ByName, Page, existing, page_by_name
+from postroad.web.api.values import ByName, Page, Time, existing, page_by_name
 
 DomainName = Annotated[str, Meta(description="A domain's name.", examples=["example.com"])]
 
@@ -22,7 +21,7 @@ class Domain(Struct):
 
     name: str
     kind: DomainKind
-    created: datetime
+    created: Time
     relay_to: str
     alias_of: str
 

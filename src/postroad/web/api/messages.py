@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -17,7 +17,7 @@ from postroad.reports.story import Story, read_story
 from postroad.web.api.problems import Trouble, not_found
 from postroad.web.api.routes import Call, Route, Source
 from postroad.web.api.shapes import MessageBrief, Recipient, Reply, show_message, show_recipient, show_reply
-from postroad.web.api.values import PAGE, AfterId, Limit, Page, read_id
+from postroad.web.api.values import PAGE, AfterId, Limit, Page, Time, read_id
 
 MessageName = Annotated[str, Meta(description="A message's id, that of one of its recipients, or its UUID.")]
 
@@ -58,7 +58,7 @@ class MessageDetail(Struct):
 class Step(Struct):
     """One step of a message's way, in words. `good` is null where it is neither good nor bad news."""
 
-    at: datetime
+    at: Time
     text: str
     good: bool | None
 
@@ -82,8 +82,8 @@ class AttemptDetail(Struct):
     `dialogue`."""
 
     id: str
-    started: datetime
-    ended: datetime
+    started: Time
+    ended: Time
     host: str
     address: str
     tls: str

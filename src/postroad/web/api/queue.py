@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -15,19 +15,20 @@ from postroad.queue.view import list_queue, preview, summary
 from postroad.web.api.problems import Trouble
 from postroad.web.api.routes import Call, Route
 from postroad.web.api.shapes import MessageBrief, Recipient, show_message, show_recipient
-from postroad.web.api.values import PAGE, AfterId, IdText, Limit, Page, Text, page_by_id, read_id
+from postroad.web.api.values import PAGE, AfterId, IdText, Limit, Page, Text, Time, page_by_id, read_id
 
 Seconds = Annotated[int, Meta(ge=0, le=10**9)]
 Action = Literal["retry", "hold", "release", "cancel"]
 Waiting = Literal["", "queued", "held"]
 
 MAX_CHOSEN = 500
+OneMessage = Annotated[str, Meta(pattern="^([0-7][0-9a-hjkmnp-tv-z]{12})?$", description="A message's id.")]
 
 
 class QueueWhere(Struct, frozen=True, forbid_unknown_fields=True):
     """Which recipients: everything given must fit. Only those that wait or are held are in the queue."""
 
-    message: AfterId = ""
+    message: OneMessage = ""
     domain: Annotated[Text, Meta(description="The domain that it goes to.")] = ""
     destination: Annotated[Text, Meta(description="The next hop, as `destination` says it.")] = ""
     state: Waiting = ""
@@ -58,8 +59,8 @@ class Destination(Struct):
     destination: str
     queued: int
     held: int
-    oldest: datetime
-    next_due: datetime | None
+    oldest: Time
+    next_due: Time | None
     last_reply: str
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -10,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from postroad.ports.ids import ServerId
 from postroad.ports.sending import ServerRecord
 from postroad.web.api.routes import Call, Route
-from postroad.web.api.values import ByName, Page, ServerNumber, existing, page_by_name
+from postroad.web.api.values import ByName, Page, ServerNumber, Time, existing, page_by_name
 
 Color = Literal["", "purple", "blue", "turquoise", "green", "red", "yellow", "grey", "orange"]
 ServerName = Annotated[str, Meta(min_length=1, max_length=100, examples=["Shop"])]
@@ -21,7 +20,7 @@ class Server(Struct):
 
     id: int
     name: str
-    created: datetime
+    created: Time
     color: str
     sandbox: bool
 

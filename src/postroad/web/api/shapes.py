@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from msgspec import Struct, field
 
@@ -11,6 +10,7 @@ from postroad.mail.status import Status
 from postroad.ports.ids import id_text
 from postroad.ports.store import Delivery, DeliveryState, Message
 from postroad.ports.uuids import uuid_text
+from postroad.web.api.values import Time
 
 
 class Reply(Struct):
@@ -33,9 +33,9 @@ class Recipient(Struct):
     state: DeliveryState
     destination: str
     tries: int
-    due: datetime | None
-    expires: datetime | None
-    finished: datetime | None
+    due: Time | None
+    expires: Time | None
+    finished: Time | None
     held_for: str
     last_reply: Reply | None
 
@@ -45,7 +45,7 @@ class MessageBrief(Struct):
 
     id: str
     uuid: str
-    received: datetime
+    received: Time
     subject: str
     sender: str = field(name="from")
     reverse_path: str

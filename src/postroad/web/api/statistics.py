@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -10,7 +9,7 @@ from msgspec import Meta, Struct
 from postroad.ports.ids import ServerId
 from postroad.reports.statistics import Span
 from postroad.web.api.routes import Call, Route
-from postroad.web.api.values import Text
+from postroad.web.api.values import Text, Time
 
 
 class Period(Struct, forbid_unknown_fields=True):
@@ -25,7 +24,7 @@ class Figures(Struct):
     """`counts[kind][n]` is what happened from `start` + n × `step` seconds on, for one step; the last step is not over
     yet. `complete` is false while mail from before is still being counted."""
 
-    start: datetime
+    start: Time
     step: int
     totals: dict[str, int]
     counts: dict[str, list[int]]

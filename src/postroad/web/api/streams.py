@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -11,7 +10,7 @@ from postroad.ports.ids import ServerId
 from postroad.ports.sending import StreamKind, StreamRecord
 from postroad.web.api.problems import not_found
 from postroad.web.api.routes import Call, Route
-from postroad.web.api.values import ByName, Page, ServerNumber, existing, page_by_name
+from postroad.web.api.values import ByName, Page, ServerNumber, Time, existing, page_by_name
 
 StreamName = Annotated[str, Meta(description="A stream's id.", examples=["outbound"])]
 
@@ -24,9 +23,9 @@ class Stream(Struct):
     name: str
     kind: StreamKind
     description: str
-    created: datetime
-    updated: datetime
-    archived: datetime | None
+    created: Time
+    updated: Time
+    archived: Time | None
 
 
 class StreamSearch(ByName, forbid_unknown_fields=True):

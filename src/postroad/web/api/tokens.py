@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -12,7 +11,18 @@ from postroad.ports.ids import ServerId, TokenId, id_text, parse_id
 from postroad.ports.sending import TokenKind, TokenRecord
 from postroad.web.api.problems import Trouble, not_found
 from postroad.web.api.routes import Call, Route
-from postroad.web.api.values import PAGE, AfterId, IdText, Limit, Page, ServerNumber, existing, page_by_id, read_id
+from postroad.web.api.values import (
+    PAGE,
+    AfterId,
+    IdText,
+    Limit,
+    Page,
+    ServerNumber,
+    Time,
+    existing,
+    page_by_id,
+    read_id,
+)
 
 Scope = Literal[  # type: ignore[valid-type]  # the table is the truth
     (*SCOPES, ANY_SCOPE)
@@ -29,9 +39,9 @@ class Token(Struct):
     hint: str
     server: int | None
     scopes: tuple[str, ...]
-    created: datetime
-    last_used: datetime | None
-    revoked: datetime | None
+    created: Time
+    last_used: Time | None
+    revoked: Time | None
 
 
 class NewSecret(Struct):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
 from msgspec import Meta, Struct
@@ -16,6 +17,7 @@ R = TypeVar("R")
 
 PAGE, MAX_PAGE = 50, 200
 
+Time = Annotated[datetime, Meta(tz=True)]
 IdText = Annotated[str, Meta(pattern="^[0-7][0-9a-hjkmnp-tv-z]{12}$", description="An id.", examples=["1m2n3p4q5r6st"])]
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="At most so many items.")]
 AfterId = Annotated[

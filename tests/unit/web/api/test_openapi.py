@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from postroad.testing.api import PLANS, Api
 from postroad.web.api.problems import KINDS, PLACE
+from postroad.web.api.reference import api_page
 from postroad.web.api.routes import ROOT
 
 
@@ -51,6 +53,11 @@ async def test_a_problem_s_type_leads_to_what_it_means(api: Api) -> None:
         answer = await api.nobody().ask("GET", PLACE + kind)
         assert row.title in answer.text
         assert str(row.status) in answer.text
+
+
+def test_the_reference_is_clean() -> None:
+    page = Path(__file__).parents[4] / "docs" / "reference" / "http-api.md"
+    assert page.read_text("utf-8") == api_page(), "run: .venv/bin/python -m postroad.web.api.reference"
 
 
 async def test_methods(api: Api) -> None:
