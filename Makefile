@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 PROVE_MESSAGES ?= 20000
+API_EXAMPLES   ?= 50
 PROVE_KILLS    ?= 10
 
-.PHONY: help setup demo lint format test npm check bench fuzz prove lock clean
+.PHONY: help setup demo lint format test npm check bench fuzz api prove lock clean
 
 help:            ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -51,6 +52,9 @@ bench: setup     ## our figures beside Postfix's, in one run, on a journaled fil
 
 fuzz: setup      ## each fuzz target for FUZZ_SECONDS (default 60)
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
+
+api: setup       ## schemathesis against the HTTP API: API_EXAMPLES (default 50) random requests for each operation
+	POSTROAD_API_EXAMPLES=$(API_EXAMPLES) $(BIN)/pytest -n 0 -s tests/unit/web/api/test_schemathesis.py
 
 prove: setup     ## 20,000 messages, and again with ten SIGKILLs: nothing lost, nothing doubled unexcused
 	POSTROAD_PROVE_MESSAGES=$(PROVE_MESSAGES) POSTROAD_PROVE_KILLS=$(PROVE_KILLS) $(BIN)/pytest -n 0 -s tests/prove

@@ -69,7 +69,7 @@ def command_lines() -> Iterator[tuple[str, list[str]]]:
     """(where, words behind `postroad`) of every shell example."""
     for page in PAGES:
         for block in blocks(page, "sh"):
-            for line in block.splitlines():
+            for line in block.replace("\\\n", " ").splitlines():
                 yield from ((f"{page.name}: {line}", words) for words in _postroad_words(line))
     for path, command in commands():
         for line in (command.help or "").splitlines():
