@@ -17,8 +17,6 @@ import pytest
 from postroad.app import lock
 from postroad.app.services import open_services
 from postroad.config.load import load
-from postroad.ports.ids import id_text
-from postroad.ports.uuids import parse_uuid
 from postroad.testing.server import ServerProcess
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
@@ -53,9 +51,7 @@ class SendingSite:
 
     def mail(self, message_id: str) -> EmailMessage:
         """What a client sent, found by the MessageID that it was told."""
-        number = parse_uuid(message_id)
-        assert number is not None, message_id
-        source = self.server.run("message", "source", id_text(number))
+        source = self.server.run("message", "source", message_id)
         return message_from_string(source, policy=policy.default)  # type: ignore[return-value]
 
 

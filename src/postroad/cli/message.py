@@ -14,6 +14,7 @@ from postroad.cli.context import Context, json_option, pass_context
 from postroad.cli.output import print_facts, print_json, print_table, size_text, when
 from postroad.ports.ids import MessageId, id_text, parse_id
 from postroad.ports.store import Delivery, DeliveryState, Message, MessageFilter, Refusal, Refused, Store, Tx
+from postroad.ports.uuids import parse_uuid
 from postroad.reports.story import Line, Story, read_story
 
 RECENT = 50  # messages among which the newest that is no report is looked for
@@ -321,8 +322,8 @@ async def _source(context: Context, ident: str) -> None:
 
 
 def find_message(tx: Tx, ident: str) -> Message:
-    """A message by its id, by its Message-ID field, or, for an empty `ident`, the newest. Raises Refused."""
-    number = parse_id(ident)
+    """A message by its id or UUID, by its Message-ID field, or, for an empty `ident`, the newest. Raises Refused."""
+    number = parse_id(ident) or parse_uuid(ident)
     found = tx.messages.get(MessageId(number)) if number else None
     matches = [found] if found else _matching(tx, ident)
     if len(matches) > 1:
