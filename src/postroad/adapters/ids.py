@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 MAX_NODE = (1 << 9) - 1
@@ -54,3 +54,8 @@ def first_id_at(moment: datetime) -> int:
 def made_at(number: int) -> datetime:
     """When an id was made, to the millisecond."""
     return datetime.fromtimestamp(((number >> _TIME_SHIFT) + _EPOCH_MS) / 1000, UTC)
+
+
+def ids_in(span: timedelta) -> int:
+    """How far apart two ids are that were made so long after one another."""
+    return span // timedelta(milliseconds=1) << _TIME_SHIFT

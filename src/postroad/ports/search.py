@@ -110,9 +110,10 @@ class SearchIndex(Protocol):
         """How far it has come; None while there is no index."""
 
     async def find(
-        self, query: MessageQuery, *, below: MessageId | None, above: MessageId, limit: int
-    ) -> list[MessageId] | None:
-        """Messages that may fit, newest first. None: the index cannot help with this query."""
+        self, query: MessageQuery, *, below: MessageId | None, above: MessageId, limit: int, patience: float
+    ) -> Walk | None:
+        """Messages that may fit, newest first; it may stop short after so many seconds. None: the index cannot help
+        with this query."""
 
     async def advance(self, until: datetime) -> bool:
         """Take in one slice of what was recorded before then; whether there is more. Raises StoreUnavailable."""

@@ -33,6 +33,7 @@ PAGE = 50
 SHOWN = 20  # recipients of one message in a list
 WINDOW = 20_000  # rows looked at in one read: a fraction of a second
 BATCH = 200  # proposals looked at in one read
+FIRST_MORE = 10  # proposals at first, beside those that a page needs: most of them fit
 PATIENCE = 0.8  # seconds
 
 _EVERYTHING = Coverage(MessageId(0), EventId(0))  # of which an index knows nothing: all of it is read
@@ -133,20 +134,28 @@ class _Hunt:
         changed = await self._store.read(
             lambda tx: tx.search.touched(coverage.events, below=below, under=coverage.messages)
         )
+        batch = self._wanted + FIRST_MORE
         while not self._is_over:
             below = coverage.messages if self.below is None else min(self.below, coverage.messages)
-            proposed = await self._index.find(self._query, below=below, above=MessageId(0), limit=BATCH)
-            if proposed is None:
+            walk = await self._index.find(
+                self._query, below=below, above=MessageId(0), limit=batch, patience=self._patience_left
+            )
+            if walk is None:
                 return False
-            floor = proposed[-1] if len(proposed) == BATCH else MessageId(0)
-            candidates = sorted({*proposed, *(one for one in changed if floor <= one < below)}, reverse=True)
+            floor = walk.floor or MessageId(0)
+            candidates = sorted({*walk.ids, *(one for one in changed if floor <= one < below)}, reverse=True)
             for at in range(0, len(candidates), BATCH):
                 self.found += await self._store.read(partial(_fitting, self._query, candidates[at : at + BATCH]))
             self.below = floor
             if not floor:
                 break
             self._look_at_the_clock()
+            batch = BATCH
         return True
+
+    @property
+    def _patience_left(self) -> float:
+        return max(0.0, self._end - self._clock.monotonic())
 
 
 def _exactly(tx: Tx, query: MessageQuery) -> MessageQuery | None:

@@ -24,7 +24,7 @@ from postroad.adapters.sql.engine import Engine, Session
 from postroad.content.words import words
 from postroad.observe import log
 from postroad.ports.ids import MessageId
-from postroad.ports.search import Coverage, MessageQuery, SearchField
+from postroad.ports.search import Coverage, MessageQuery, SearchField, Walk
 from postroad.ports.store import StoreUnavailable
 
 T = TypeVar("T")
@@ -64,17 +64,19 @@ class PostgresIndex:
         return progress.coverage if progress else None
 
     async def find(
-        self, query: MessageQuery, *, below: MessageId | None, above: MessageId, limit: int
-    ) -> list[MessageId] | None:
+        self, query: MessageQuery, *, below: MessageId | None, above: MessageId, limit: int, patience: float
+    ) -> Walk | None:
         wanted = tsquery(query)
         if not wanted:
             return None
         low, high = bounds(query, below, above)
+        del patience  # one statement, which the server plans
         sql = "SELECT id FROM search WHERE words @@ ?::tsquery AND id < ? AND id >= ? ORDER BY id DESC LIMIT ?"
         rows = await self._threads.read(
             lambda: self._told(lambda: self._engine.read(lambda it: it.rows(sql, (wanted, high, low, limit))))
         )
-        return [MessageId(row[0]) for row in rows]
+        found = [MessageId(row[0]) for row in rows]
+        return Walk(found, found[-1] if len(found) == limit else None)
 
     # --- following ---
 

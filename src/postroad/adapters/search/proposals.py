@@ -55,23 +55,48 @@ def facets_of(states: str, server: int | None, stream: str) -> list[str]:
     return [*states.split(), *([] if server is None else [f"v{server}"]), f"m{stream.encode().hex()}"]
 
 
-def fts5_expression(query: MessageQuery) -> str:
-    """For MATCH; empty where the index cannot help."""
-    parts = [_fts5_term(term) for term in query.terms if words(term.text)]
-    parts += [f"facet : {facet}" for facet in other_facets(query)]
+def terms_of(query: MessageQuery) -> list[SearchTerm]:
+    """Those that an index can help with: they have words."""
+    return [term for term in query.terms if words(term.text)]
+
+
+# --- FTS5 ---
+
+
+def facet_expression(query: MessageQuery) -> list[str]:
+    """Parts of an expression for MATCH."""
+    parts = [f"facet : {facet}" for facet in other_facets(query)]
     if states := state_facets(query):
         parts.append(f"facet : ({' OR '.join(states)})")
-    return " AND ".join(parts)
+    return parts
 
 
-def _fts5_term(term: SearchTerm) -> str:
-    text = term.text.replace("\0", " ").replace('"', '""')
-    return f'{{{" ".join(term.fields)}}} : "{text}" *'
+def is_single(term: SearchTerm) -> bool:
+    """Whether it is one word, perhaps only begun."""
+    return len(words(term.text)) == 1
+
+
+def prefix(term: SearchTerm, *, last_word: bool = False) -> str:
+    """The words side by side, the last one perhaps only begun; or that one alone."""
+    return f"{_phrase(term, words(term.text)[-1] if last_word else term.text)} *"
+
+
+def phrase(term: SearchTerm) -> str:
+    """All words but the last one: they are there whole."""
+    return _phrase(term, " ".join(words(term.text)[:-1]))
+
+
+def _phrase(term: SearchTerm, text: str) -> str:
+    quoted = text.replace("\0", " ").replace('"', '""')
+    return f'{{{" ".join(term.fields)}}} : "{quoted}"'
+
+
+# --- PostgreSQL ---
 
 
 def tsquery(query: MessageQuery) -> str:
     """For @@; empty where the index cannot help. Words hold no signs, so that nothing needs quoting but by habit."""
-    parts = [_tsquery_term(term) for term in query.terms if words(term.text)]
+    parts = [_tsquery_term(term) for term in terms_of(query)]
     parts += [f"'{FACET}{facet}'" for facet in other_facets(query)]
     if states := state_facets(query):
         parts.append(_any([f"'{FACET}{facet}'" for facet in states]))
