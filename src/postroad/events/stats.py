@@ -1,14 +1,18 @@
 """Figures: events counted by minute and hour, so that pictures of a month need not count its events.
 
-A minute is counted ten seconds after its end, and once more five minutes later, for what was committed late; counting
-it again gives the same result, so that nothing is ever counted twice. What is younger is counted when somebody asks.
+A minute is counted ten seconds after its end, and looked at once more five minutes later, for what was committed late;
+counting it again gives the same result, so that nothing is ever counted twice. What is younger is counted when somebody
+asks.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
+from typing import NamedTuple
 
 from postroad.events.model import EventKind
 from postroad.ports.clock import Clock
@@ -64,14 +68,22 @@ def counted_before(tx: Tx) -> datetime | None:
     return datetime.fromisoformat(mark) if mark else None
 
 
+class _Stretch(NamedTuple):
+    """Minutes that are counted, with how many events there were then."""
+
+    start: datetime
+    end: datetime
+    events: int
+
+
 class RollUp:
     """Follows the events. One for a process with the role `janitor`."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._counted: datetime | None = None  # once
-        self._settled: datetime | None = None  # and once more
+        self._counted: datetime | None = None
+        self._unsettled: deque[_Stretch] = deque()  # to be looked at once more
 
     def is_due(self) -> bool:
         """Whether another minute is over."""
@@ -80,19 +92,28 @@ class RollUp:
     async def advance(self) -> bool:
         """Count one stretch; whether there is more to count. Raises StoreUnavailable."""
         end = minute_of(self._clock.now() - GRACE)
-        start = self._counted or await self._store.read(counted_before) or _BEGINNING
-        low, high = await self._store.read(lambda tx: _stretch(tx, start, end) or (end, end))
-        stretches = [(low, high)]
-        settling = end - AGAIN
-        if high >= settling:
-            stretches.append((min(self._settled or settling - AGAIN, settling), settling))
-        counts = await self._store.read(
-            lambda tx: [(since, to, tx.figures.count(since, to)) for since, to in stretches]
-        )
-        if any(found for *_, found in counts):
-            await self._store.write(lambda tx: _keep(tx, high, counts), lane=Lane.LOW)
-        self._counted, self._settled = max(start, high), max(self._settled or settling, min(high, settling))
+        if self._counted is None:
+            self._counted = await self._store.read(_start)
+        start = self._counted
+        low, high = await self._store.read(lambda tx: _next(tx, start, end) or (end, end))
+        if low < high:
+            await self._count(low, high)
+        self._counted = max(start, high)
+        await self._settle(end - AGAIN)
         return high < end
+
+    async def _count(self, low: datetime, high: datetime) -> None:
+        events, counts = await self._store.read(lambda tx: (tx.figures.events(low, high), tx.figures.count(low, high)))
+        found = figures(counts)
+        await self._store.write(lambda tx: _keep(tx, low, high, found), lane=Lane.LOW)
+        self._unsettled.append(_Stretch(low, high, events))
+
+    async def _settle(self, before: datetime) -> None:
+        """Count those again that have grown since."""
+        while self._unsettled and self._unsettled[0].end <= before:
+            stretch = self._unsettled.popleft()
+            if await self._store.read(partial(_events_in, stretch)) > stretch.events:
+                await self._count(stretch.start, stretch.end)
 
     def rewind(self, to: datetime) -> None:
         """Events made since then may have been committed late: count them again. Hours are sums of minutes, and those
@@ -108,7 +129,13 @@ class RollUp:
         return await self._store.write(lambda tx: tx.figures.trim(minutes, before), lane=Lane.LOW)
 
 
-def _stretch(tx: Tx, start: datetime, end: datetime) -> tuple[datetime, datetime] | None:
+def _start(tx: Tx) -> datetime:
+    """Where to begin: the last minutes before a stop may have grown."""
+    counted = counted_before(tx)
+    return counted - AGAIN if counted else _BEGINNING
+
+
+def _next(tx: Tx, start: datetime, end: datetime) -> tuple[datetime, datetime] | None:
     """What to count next: some whole minutes with events in them, of one hour."""
     begin = tx.figures.first_event(start)
     if begin is None or begin >= end:
@@ -121,8 +148,12 @@ def _stretch(tx: Tx, start: datetime, end: datetime) -> tuple[datetime, datetime
     return low, high
 
 
-def _keep(tx: Tx, counted: datetime, counts: Sequence[tuple[datetime, datetime, list[Count]]]) -> None:
-    for start, end, found in counts:
-        if found:
-            tx.figures.put(start, end, figures(found))
-    tx.meta.put(_MARK, counted.isoformat())
+def _events_in(stretch: _Stretch, tx: Tx) -> int:
+    return tx.figures.events(stretch.start, stretch.end)
+
+
+def _keep(tx: Tx, start: datetime, end: datetime, found: Sequence[Figure]) -> None:
+    tx.figures.put(start, end, found)
+    counted = counted_before(tx)
+    if counted is None or counted < end:
+        tx.meta.put(_MARK, end.isoformat())

@@ -75,6 +75,9 @@ class Figures(Protocol):
     ) -> list[Sum]:
         """What is kept, in buckets of that width: by kind of figure."""
 
+    def events(self, start: datetime, end: datetime) -> int:
+        """How many events there are of any kind: much cheaper than `count`."""
+
     def first_event(self, since: datetime) -> datetime | None:
         """When the first event since then was recorded."""
 

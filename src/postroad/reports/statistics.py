@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from postroad.events.model import EventKind
-from postroad.events.stats import FIGURES, GRACE, StatKind, counted_before, minute_of
+from postroad.events.stats import FIGURES, StatKind, counted_before, minute_of
 from postroad.ports.clock import Clock
 from postroad.ports.figures import HOUR, MINUTE, Sum
 from postroad.ports.ids import ServerId
@@ -46,6 +46,7 @@ SCALES = {
 }
 UNCOUNTED = timedelta(minutes=15)  # counted from events in any case
 MANY = 100_000  # events: where more are not counted yet, older ones than that are left out for now
+LATE = timedelta(seconds=2)  # events this young may still be committed; what comes later is seen with the next minute
 _AHEAD = timedelta(minutes=1)  # another node's clock may be ahead of ours
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -153,7 +154,7 @@ def _look(tx: Tx, known: _Known | None, now: datetime) -> tuple[_Known, list[Sum
     counted = _counted(tx, now)
     if known is None or known.counted.kept != counted.kept or known.settled > now:
         known = _Known(counted, counted.fresh, {}, ())
-    settled = max(known.settled, now - GRACE)
+    settled = max(known.settled, now - LATE)
     sums = (
         [*known.sums, *as_figures(tx.figures.fresh(known.settled, settled))] if settled > known.settled else known.sums
     )
