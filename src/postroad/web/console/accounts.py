@@ -137,15 +137,19 @@ def make_password(random: Random) -> str:
     return "-".join("".join(letters[at : at + _GROUP]) for at in range(0, _GROUPS * _GROUP, _GROUP))
 
 
-def _quota(form: Form) -> int:
-    """Octets; 0 for none. Raises Wrong."""
-    text = form.text("quota")
+def read_size(text: str) -> int:
+    """Octets of a size that was typed, 0 for an empty one. Raises Refused."""
     if not text:
         return 0
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise Wrong("quota", "a quota is a size such as 500 MB or 2 GB; leave it empty for no limit")
+        raise Refused("a quota is a size such as 500 MB or 2 GB; leave it empty for no limit")
     return int(float(match[1].replace(",", ".")) * (_UNITS | _BINARY)[(match[2] or "").upper()])
+
+
+def _quota(form: Form) -> int:
+    with about("quota"):
+        return read_size(form.text("quota"))
 
 
 def _told(request: Request, form: Form, record: AccountRecord, password: str, text: str) -> Response:
@@ -247,7 +251,7 @@ def ways_in(settings: Settings) -> list[Way]:
     ways = []
     for service, (what, usual, security) in _WAYS.items():
         port = ports.get(service) if ports else usual
-        if port:
+        if port and (encrypted or security != "TLS"):  # without a certificate there is no TLS to begin with
             ways.append(Way(what, port, security if encrypted else "none", security == "TLS"))
     return ways
 

@@ -99,4 +99,6 @@ def problem(request: Request, status: int, title: str, text: str) -> Response:
 
 def sentence(text: str) -> str:
     """A refusal's words as a sentence."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    first = text.partition(" ")[0]
+    start = text[:1].upper() if first.isalpha() else text[:1]  # an address or a domain stays as it is
+    return start + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
