@@ -58,7 +58,7 @@ def body_flags(content: bytes) -> BodyFlag:
         flags |= BodyFlag.EIGHT_BIT
     if b"\0" in content:
         flags |= BodyFlag.NUL
-    if any(len(line) > _MAX_LINE for line in content.split(b"\r\n")):
+    if max(map(len, content.split(b"\r\n"))) > _MAX_LINE:
         flags |= BodyFlag.LONG_LINES
     return flags
 
