@@ -141,7 +141,10 @@ class _Writer:
         self._elements += 1
         attributes = self._attributes(token)
         if name == "img":
-            source = token.attributes.get("src", "") or token.attributes.get("srcset", "")
+            source = (token.attributes.get("src", "") or token.attributes.get("srcset", "")).strip()
+            if _is_pixel(attributes) and not _is_inside(source):
+                self._block(source)
+                return
             attributes |= self._picture(source, attributes.get("alt", ""))
         elif name == "a":
             attributes |= _link(token.attributes.get("href", ""))
@@ -186,12 +189,11 @@ class _Writer:
 
     def _picture(self, source: str, alt: str) -> dict[str, str]:
         """Where the picture comes from: the message itself, or nowhere, with words that say why."""
-        source = source.strip()
         data = self._data(source)
         if data and len(data) <= self._budget:
             self._budget -= len(data)
             return {"src": data}
-        if data or source[:4].lower() == "cid:" or source[:5].lower() == "data:":
+        if _is_inside(source):
             self.missing += 1
             why = "picture that cannot be shown"
         else:
@@ -221,6 +223,16 @@ class _Writer:
         self.blocked += 1
         if (host := _host(url)) and len(self.hosts) < 20:
             self.hosts[host] = None
+
+
+def _is_pixel(attributes: dict[str, str]) -> bool:
+    """A picture that nobody is meant to see: it is there to be fetched."""
+    return any(attributes.get(side, "").rstrip("px") in ("0", "1", "2") for side in ("width", "height"))
+
+
+def _is_inside(source: str) -> bool:
+    """It says that the message itself has it."""
+    return source[:5].lower().startswith(("cid:", "data:"))
 
 
 def _references(text: str) -> int:

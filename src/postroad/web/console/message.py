@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
 from zlib import crc32
 
 from starlette.exceptions import HTTPException
@@ -13,36 +12,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from postroad.mail.status import Status
-from postroad.ports.ids import AttemptId, DeliveryId, MessageId, id_text, parse_id
+from postroad.ports.ids import DeliveryId, MessageId, id_text, parse_id
 from postroad.ports.sending import ServerRecord
 from postroad.ports.store import Attempt, Delivery, Event, Message, QueueFilter, Tx
 from postroad.ports.uuids import parse_uuid, uuid_text
-from postroad.reports.story import Line, Story, read_story
+from postroad.reports.story import Story, read_story
 from postroad.web.console.forms import actor_of, count, read_form, services_of
 from postroad.web.console.queue import DEEDS, Deed
-from postroad.web.console.render import done, page, reader_zone, url
+from postroad.web.console.render import done, page, url
 from postroad.web.console.standing import GRAVITY, Standing, headline, standing
-from postroad.web.console.timeline import PHASES, STEPS, TRYING, Phase, Tried, bar, life, tried
+from postroad.web.console.timeline import PHASES, Phase, bar, life, steps, summed, tried
 
 SHOWN = 50  # recipients on the page, those that need eyes first
-FIRST, LAST = 40, 80  # steps of a long story that are shown
 DIALOGUE_LINES = 2000
-_GAP = timedelta(seconds=1)  # a wait that is told
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One line of the story as the page shows it."""
-
-    line: Line
-    icon: str
-    tone: str
-    since: float  # seconds after the message was taken
-    wait: float  # seconds in which nothing happened before
-    tried: Tried | None = None
-    replies: tuple[tuple[str, Status], ...] = ()
-    skipped: int = 0  # steps left out before this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +53,14 @@ async def show(request: Request) -> Response:
         return found
     if request.query_params.get("seen") == found.stamp:
         return Response(status_code=204)
-    story, now, zone = found.story, services_of(request).clock.now(), reader_zone(request)
-    tries = [tried(attempt) for attempt, _ in story.attempts]
-    words, badge = headline(story.deliveries)
+    story, now = found.story, services_of(request).clock.now()
+    tries = [tried(attempt, len(statuses)) for attempt, statuses in story.attempts]
+    words = headline(story.deliveries)
     phases = life(story, tries, now)
     return page(
         request, "message.html", fragment="message_state", known=found, story=story, message=story.message,
-        words=words, badge=badge, people=people(story), others=max(len(story.deliveries) - SHOWN, 0),
-        steps=steps(story, tries, zone), life=phases, life_bar=bar(phases, words=_life_words(phases)),
+        words=words, people=people(story), others=max(len(story.deliveries) - SHOWN, 0),
+        steps=steps(story, tries), life=summed(phases), life_bar=bar(phases, words=_life_words(phases)),
         longest=max((one.seconds for one in tries), default=0.0), bar=bar, deeds=deeds_for, phases=PHASES,
         uuid=uuid_text(story.message.id), view=request.query_params.get("view", ""),
         deeds_of_all=deeds_of_all(story.deliveries),
@@ -115,39 +97,10 @@ def people(story: Story) -> list[Standing]:
     return [standing(delivery, events[delivery.id]) for delivery in shown]
 
 
-def steps(story: Story, tries: Sequence[Tried], zone: tzinfo) -> list[Step]:
-    """The story's lines with their pictures; of a very long one its beginning and its end."""
-    lines = story.lines(zone)
-    by_id = {one.attempt.id: one for one in tries}
-    replies = {attempt.id: _replies(story, statuses) for attempt, statuses in story.attempts}
-    skipped = len(lines) - FIRST - LAST
-    made, before = [], story.message.created
-    for at, line in enumerate(lines):
-        if skipped <= 0 or at < FIRST or at >= FIRST + skipped:
-            icon, tone = STEPS.get(line.kind, TRYING)  # type: ignore[call-overload]
-            made.append(
-                Step(
-                    line, icon, tone, (line.at - story.message.created).total_seconds(), _wait(before, line.at),
-                    by_id.get(line.attempt) if line.attempt else None, replies.get(line.attempt or AttemptId(0), ()),
-                    skipped if skipped > 0 and at == FIRST + skipped else 0,
-                )
-            )  # fmt: skip
-        attempt = by_id.get(line.attempt) if line.attempt else None
-        before = max(before, attempt.attempt.ended if attempt else line.at)
-    return made
-
-
-def _wait(before: datetime, at: datetime) -> float:
-    return (at - before).total_seconds() if at - before >= _GAP else 0.0
-
-
-def _replies(story: Story, statuses: Mapping[DeliveryId, Status]) -> tuple[tuple[str, Status], ...]:
-    names = {delivery.id: delivery.forward_path for delivery in story.deliveries}
-    return tuple((names.get(delivery, "a recipient"), status) for delivery, status in statuses.items())
-
-
 def _life_words(phases: Sequence[Phase]) -> str:
-    return f"Where the time went: {', '.join(phase.text for phase in phases)}." if phases else "It took no time."
+    return (
+        f"Where the time went: {', '.join(phase.text for phase in summed(phases))}." if phases else "It took no time."
+    )
 
 
 # --- an attempt's dialogue --------------------------------------------------------------------------------------------

@@ -127,24 +127,19 @@ GRAVITY = (
 )  # what needs eyes comes first
 
 
-def headline(deliveries: Sequence[Delivery]) -> tuple[str, str]:
-    """What became of the whole message, in one sentence, and the badge's state that goes with it."""
+def headline(deliveries: Sequence[Delivery]) -> str:
+    """What became of the whole message, in one sentence."""
     total = len(deliveries)
     states = [delivery.state for delivery in deliveries]
     if not total:
-        return "It has no recipients.", "cancelled"
-    worst = next(state for state in GRAVITY if state in states)
-    badge = worst.value
-    if worst is DeliveryState.QUEUED and any(d.last_status for d in deliveries if d.state is DeliveryState.QUEUED):
-        badge = "deferred"
+        return "It has no recipients."
     if len(set(states)) == 1:
-        return _ALL[worst].format(_whom(total)), badge
-    counted = [f"{states.count(state):,} {_EACH[state]}" for state in reversed(GRAVITY) if state in states]
-    return f"Of {total:,} recipients, {', '.join(counted[:-1])} and {counted[-1]}.", badge
-
-
-def _whom(total: int) -> str:
-    return "its recipient" if total == 1 else f"all {total:,} recipients"
+        return _ALL[states[0]].format(
+            {1: "its recipient", 2: "both recipients"}.get(total, f"all {total:,} recipients")
+        )
+    counts = [(state, states.count(state)) for state in reversed(GRAVITY) if state in states]
+    told = [f"{number:,} {_EACH[state][number > 1]}" for state, number in counts]
+    return f"Of {total:,} recipients, {', '.join(told[:-1])} and {told[-1]}."
 
 
 _ALL = {
@@ -156,10 +151,10 @@ _ALL = {
     DeliveryState.CANCELLED: "Cancelled for {}.",
 }
 _EACH = {
-    DeliveryState.DELIVERED: "have it",
-    DeliveryState.QUEUED: "are waiting",
-    DeliveryState.HELD: "are held",
-    DeliveryState.BOUNCED: "were refused",
-    DeliveryState.EXPIRED: "were given up",
-    DeliveryState.CANCELLED: "were cancelled",
+    DeliveryState.DELIVERED: ("has it", "have it"),
+    DeliveryState.QUEUED: ("waits", "wait"),
+    DeliveryState.HELD: ("is held", "are held"),
+    DeliveryState.BOUNCED: ("was refused", "were refused"),
+    DeliveryState.EXPIRED: ("was given up", "were given up"),
+    DeliveryState.CANCELLED: ("was cancelled", "were cancelled"),
 }

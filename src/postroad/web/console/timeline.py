@@ -6,16 +6,15 @@ What they show is said in words too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 from markupsafe import Markup
 
 from postroad.events.model import FINAL_KIND, EventKind
 from postroad.ports.store import Attempt
-from postroad.reports.story import Story
+from postroad.reports.story import Line, Story
 from postroad.web.console.wording import duration
 
 PHASES = {
@@ -50,6 +49,7 @@ class Tried:
     """An attempt as the picture shows it."""
 
     attempt: Attempt
+    recipients: int
     began: datetime  # before the connection was made
     seconds: float
     phases: tuple[Phase, ...]
@@ -68,7 +68,7 @@ class Tried:
         )
 
 
-def tried(attempt: Attempt) -> Tried:
+def tried(attempt: Attempt, recipients: int = 1) -> Tried:
     """The phases of an attempt; those that were not reached are left out."""
     known = [(kind, attempt.timings[kind]) for kind in PHASES if attempt.timings.get(kind, 0.0) > 0.0]
     told = sum(seconds for _, seconds in known)
@@ -77,7 +77,7 @@ def tried(attempt: Attempt) -> Tried:
     if rest > max(0.001, whole * 0.02):
         known.append(("rest", rest))
     phases = tuple(Phase(kind, PHASES[kind][0], seconds) for kind, seconds in known)
-    return Tried(attempt, attempt.ended - timedelta(seconds=whole), whole, phases)
+    return Tried(attempt, recipients, attempt.ended - timedelta(seconds=whole), whole, phases)
 
 
 def life(story: Story, tries: Sequence[Tried], now: datetime) -> tuple[Phase, ...]:
@@ -124,6 +124,13 @@ def bar(phases: Sequence[Phase], *, words: str, of: float = 0.0) -> Markup:
     ).format(WIDTH, HEIGHT, words, pieces)
 
 
+def summed(phases: Sequence[Phase]) -> tuple[Phase, ...]:
+    """Phases of one kind as one: what a legend tells."""
+    first = {phase.kind: phase.words for phase in reversed(phases)}
+    kinds = dict.fromkeys(phase.kind for phase in phases)
+    return tuple(Phase(kind, first[kind], sum(one.seconds for one in phases if one.kind == kind)) for kind in kinds)
+
+
 def _placed(phases: Sequence[Phase], whole: float) -> Iterator[tuple[Phase, float, float]]:
     """Each with its place and width. Slivers get their least width, the others share what is left."""
     wide = [max(phase.seconds / whole * WIDTH, _SLIVER) for phase in phases]
@@ -134,14 +141,67 @@ def _placed(phases: Sequence[Phase], whole: float) -> Iterator[tuple[Phase, floa
         x += width * scale
 
 
-def waits(story: Story) -> Mapping[int, timedelta]:
-    """How long nothing happened before each line of the story, where that is long enough to be told."""
-    lines = story.lines()
-    gaps = {at: later.at - earlier.at for at, (earlier, later) in enumerate(pairwise(lines), 1)}
-    return {at: gap for at, gap in gaps.items() if gap >= timedelta(seconds=1)}
+# --- the steps --------------------------------------------------------------------------------------------------------
+
+FIRST, LAST = 40, 80  # steps of a long story that are shown
+_TOGETHER = timedelta(seconds=1)  # steps of one kind within this are one, of several recipients
+_GAP = timedelta(seconds=1)  # a wait that is told
 
 
-STEPS = {
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One or several lines of the story that say the same."""
+
+    line: Line
+    icon: str
+    tone: str
+    whom: tuple[str, ...]
+    since: float  # seconds after the message was taken
+    wait: float = 0.0  # seconds in which nothing happened before
+    tried: Tried | None = None
+    skipped: int = 0  # steps left out before this one
+
+    @property
+    def what(self) -> str:
+        """The words, as the beginning of a line where no recipient stands before them."""
+        return self.line.what if self.whom else self.line.what[:1].upper() + self.line.what[1:]
+
+
+def steps(story: Story, tries: Sequence[Tried]) -> list[Step]:
+    """The story step by step, with the waits between; of a very long one its beginning and its end."""
+    by_id = {one.attempt.id: one for one in tries}
+    begin = before = story.message.created
+    made: list[Step] = []
+    for lines in _together(story.lines()):
+        line = lines[0]
+        one = by_id.get(line.attempt) if line.attempt else None
+        icon, tone = STEPS.get(line.kind, TRYING)
+        wait = line.at - before if line.at - before >= _GAP else timedelta()
+        whom = () if one else tuple(dict.fromkeys(each.whom for each in lines if each.whom))
+        made.append(Step(line, icon, tone, whom, (line.at - begin).total_seconds(), wait.total_seconds(), one))
+        before = max(before, one.attempt.ended if one else lines[-1].at)
+    skipped = len(made) - FIRST - LAST
+    if skipped <= 0:
+        return made
+    return [*made[:FIRST], replace(made[FIRST + skipped], skipped=skipped), *made[FIRST + skipped + 1 :]]
+
+
+def _together(lines: Sequence[Line]) -> Iterator[list[Line]]:
+    """Neighbours that say the same of several recipients."""
+    some: list[Line] = []
+    for line in lines:
+        if some and not (
+            (line.kind, line.what, line.next) == (some[0].kind, some[0].what, some[0].next)
+            and line.whom and line.at - some[0].at < _TOGETHER
+        ):  # fmt: skip
+            yield some
+            some = []
+        some.append(line)
+    if some:
+        yield some
+
+
+STEPS: dict[str, tuple[str, str]] = {
     EventKind.RECEIVED: ("in", "note"),
     EventKind.QUEUED: ("queue", "quiet"),
     EventKind.DEFERRED: ("clock", "warn"),

@@ -231,11 +231,13 @@ def what_is_missing(made: SafeHtml) -> list[str]:
     told = []
     if made.blocked:
         hosts = f" from {', '.join(made.hosts[:3])}{' and others' if len(made.hosts) > 3 else ''}" if made.hosts else ""
-        told.append(f"{count(made.blocked, 'picture')}{hosts} not loaded: that would tell the sender of this look.")
+        was = "was" if made.blocked == 1 else "were"
+        told.append(f"{count(made.blocked, 'picture')}{hosts} {was} not loaded: the sender would see that you look.")
     if made.missing:
         told.append(f"{count(made.missing, 'picture')} of the message cannot be shown.")
     if made.removed:
-        told.append(f"{count(made.removed, 'active part')} (scripts, forms and the like) left out.")
+        was = "was" if made.removed == 1 else "were"
+        told.append(f"{count(made.removed, 'active part')} (scripts, forms and the like) {was} left out.")
     return [*told, *made.notices]
 
 
