@@ -40,7 +40,7 @@ DEFERRED = "deferred"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d{1,5})([mhdw])")
 _DAYS = {"today": 0, "yesterday": 1}
-_PART = re.compile(r'(?:([A-Za-z-]+):)?(?:"([^"]*)"?|(\S+))|([A-Za-z-]+):(?=\s|$)')
+_PART = re.compile(r'([A-Za-z-]+):(?:"([^"]*)"?|(\S*))|"([^"]*)"?|(\S+)')  # a quote half typed goes to the end
 
 
 class QueryError(ValueError):
@@ -77,9 +77,8 @@ def parse(text: str, now: datetime, zone: tzinfo) -> MessageQuery:
 def _parts(text: str) -> Iterator[tuple[str, str]]:
     """(name, value), the name empty where a word stands for itself."""
     for match in _PART.finditer(text):
-        name, quoted, bare, alone = match.groups()
-        value = (quoted if quoted is not None else bare or "").strip()
-        name = (name or alone or "").lower()
+        name = (match[1] or "").lower()
+        value = next((text for text in match.groups()[1:] if text is not None), "").strip()
         if name in NAMES:
             yield name, value
         elif name and (near := difflib.get_close_matches(name, NAMES, 1, 0.75)):
