@@ -20,8 +20,9 @@ from starlette.types import ASGIApp
 from postroad.accounts.recovery import RecoveryCodes
 from postroad.ports.store import Refused, StoreUnavailable
 from postroad.web.console import failures
-from postroad.web.console.assets import Assets
+from postroad.web.console.assets import shipped
 from postroad.web.console.guard import Guard
+from postroad.web.console.headers import Headers
 from postroad.web.console.overview import DnsWatch
 from postroad.web.console.pulse import Pulse
 from postroad.web.console.render import ROOT, Renderer, Section
@@ -62,7 +63,7 @@ PAGES = (
 
 def application(services: WebServices) -> ASGIApp:
     """The console. Assets are read and templates found once, here."""
-    assets = Assets()
+    assets = shipped()
     routes = _routes()
     paths = {route.path.strip("/") for route in routes if isinstance(route, Route)}
     app = Starlette(
@@ -71,7 +72,7 @@ def application(services: WebServices) -> ASGIApp:
             Mount(f"{ROOT}/static", routes=[Route("/{name:path}", assets.serve)]),
             Mount(ROOT, routes=routes),
         ],
-        middleware=[Middleware(failures.Failures), Middleware(Guard, services=services)],
+        middleware=[Middleware(Headers), Middleware(failures.Failures), Middleware(Guard, services=services)],
         exception_handlers=dict.fromkeys((HTTPException, Refused, StoreUnavailable), failures.show),
     )
     app.state.services = services

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from starlette.requests import Request
@@ -63,6 +64,12 @@ class Assets:
         if packed:
             headers["content-encoding"] = "gzip"
         return Response(asset.packed if packed else asset.content, headers=headers, media_type=asset.content_type)
+
+
+@cache
+def shipped() -> Assets:
+    """Those of the package, for every console of the process."""
+    return Assets()
 
 
 def _load(folder: Path, file: Path) -> Asset:

@@ -1,5 +1,5 @@
-"""What stands before every page of the console: who it is, that the request comes from our own pages, and what the
-answer may do in a browser. A page cannot forget any of it, since it is not asked.
+"""What stands before every page of the console: who it is, and that the request comes from our own pages. A page cannot
+forget it, since it is not asked.
 
 Whatever is not named in `OPEN` wants a session. Whatever may change something (every method but GET, HEAD, OPTIONS)
 must come from our origin by the browser's own word (Sec-Fetch-Site, Origin) and bring a token that only our pages know.
@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,19 +27,6 @@ if TYPE_CHECKING:
 
 OPEN = ("login", "enter")  # pages for whoever is not signed in, and all below them
 MAX_FORM = 1 << 20  # octets
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "content-security-policy": POLICY,
-    "referrer-policy": "same-origin",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
-    "cache-control": "no-store",
-}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -54,16 +40,15 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        answer = _with_headers(send)
         request = Request(scope, receive)
         if not request.url.path.startswith(PREFIX):
             refusal = await self._admit(request)
             if refusal is None and request.method not in _SAFE:
                 receive, refusal = await _checked_form(request)
             if refusal is not None:
-                await refusal(scope, receive, answer)
+                await refusal(scope, receive, send)
                 return
-        await self._app(scope, receive, answer)
+        await self._app(scope, receive, send)
 
     async def _admit(self, request: Request) -> Response | None:
         """Who it is, into `request.state`; or the answer to whoever has to sign in first."""
@@ -183,16 +168,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return waiting.pop() if waiting else await receive()
 
     return again
-
-
-def _with_headers(send: Send) -> Send:
-    """Adds what an answer does not say itself."""
-
-    async def answer(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
-        await send(message)
-
-    return answer

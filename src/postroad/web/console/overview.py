@@ -46,8 +46,8 @@ async def show(request: Request) -> Response:
 
 def _span(request: Request) -> Span:
     """What the reader chose, now or before."""
-    wanted = request.query_params.get("span") or request.cookies.get(_SPAN_COOKIE, "")
-    return Span(wanted) if wanted in set(Span) else Span.HOUR
+    wanted = (request.query_params.get("span"), request.cookies.get(_SPAN_COOKIE))
+    return next((span for text in wanted for span in Span if span == text), Span.HOUR)
 
 
 async def events(request: Request) -> Response:
@@ -70,8 +70,7 @@ async def figures(request: Request) -> Response:
         in_words=charts.IN_WORDS[span],
         kinds=[kind.value.capitalize() for kind in StatKind],
         totals=[series.totals[kind] for kind in StatKind],
-        rows=list(rows)[::-1],
-        by_day=span is Span.MONTH,
+        rows=[row for row in rows if any(row[1:])][::-1],
     )
 
 

@@ -168,6 +168,7 @@ def _block(template: Template, name: str, values: dict[str, Any]) -> str:
     return "".join(template.blocks[name](template.new_context(values)))
 
 
+@cache
 def _environment(assets: Assets) -> Environment:
     environment = Environment(
         loader=PackageLoader("postroad.web.console"),

@@ -93,7 +93,7 @@
     return {
       width: chartBox.clientWidth,
       height: chartBox.clientHeight,
-      padding: [10, 6, 0, 0],
+      padding: [10, 24, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       scales: {
@@ -174,14 +174,17 @@
   const state = (name) => {
     if (pulse.dataset.state === name) return;
     pulse.dataset.state = name;
-    pulse.querySelector("[data-pulse-words]").textContent = words[name];
+    pulse.querySelector("[data-pulse-words]").textContent = name === "lost" ? `${words.lost} these figures are of ${last}` : words[name];
     root.classList.toggle("stale", name === "lost" || name === "out");
   };
+  let last = pulse.querySelector("time").textContent;
   let source = null;
   let watchdog = 0;
   let retry = 0;
   const silence = 15000; // the server says something at least every five seconds
   const alive = () => {
+    const now = new Date();
+    last = `${clock(now)}:${two(now.getSeconds())}`;
     clearTimeout(watchdog);
     watchdog = setTimeout(lost, silence);
     retry = 0;
