@@ -93,6 +93,10 @@
   };
   for (const toast of all(".toast", told)) linger(toast);
   document.addEventListener("postroad:tell", (event) => tell(event.detail.text, event.detail.kind));
+  // htmx tells the browser's console of each request that was given up; to type on, or to leave a page, is no error.
+  htmx.logger = (_element, name, detail) => {
+    if (name === "htmx:sendAbort" || (name === "htmx:afterRequest" && detail.xhr?.status === 0)) delete detail.error;
+  };
   document.addEventListener("htmx:sendError", () => tell("The server could not be reached. Please try again.", "bad"));
   document.addEventListener("htmx:timeout", () => tell("The server took too long to answer. Please try again.", "bad"));
   document.addEventListener("htmx:responseError", (event) => {
