@@ -5,6 +5,7 @@ Import it only where there is one: uvicorn and starlette come with it, and with 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from postroad.adapters.net.listen import Doorman
@@ -70,8 +71,7 @@ class WebFronts:
         if self._application and self._services:
             await self._services.live.close()
             self._application.close()
-        for server in self._servers:
-            await server.close(grace)
+        await asyncio.gather(*(server.close(grace) for server in self._servers))
 
 
 def web_services(node: Node) -> WebServices:

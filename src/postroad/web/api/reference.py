@@ -44,7 +44,8 @@ curl -H "Authorization: Bearer pr_..." https://mail.example.com/api/v1/queue/sum
 
 The listener bounds what a client may cost: line and header fields, bodies, patience, connections; see `[http]` and
 `[limits]` in [settings](settings.md). A client that is slow gets 408, one that sends too much 413, 414 or 431, and one
-that finds no room 503 with `Retry-After`. Behind a reverse proxy, name it in `http.trusted_proxies`.
+that finds no room 503 with `Retry-After`. Behind a reverse proxy, name it in `http.trusted_proxies`, so
+that its word on the client is believed, and in `limits.exempt`, so that it may hold more connections than one client.
 """
 
 
