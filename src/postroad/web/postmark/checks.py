@@ -82,6 +82,11 @@ class Letter(Struct):
         """All of them, each once, in order."""
         return list(dict.fromkeys(person.address for person in (*self.to, *self.cc, *self.bcc)))
 
+    def forget(self) -> None:
+        """It is composed: what is large need not be kept any longer."""
+        self.text = self.html = ""
+        self.attachments = []
+
     def content(self, *, uuid: str, hostname: str, date: datetime) -> bytes:
         """The message. Bcc is not in it. Raises ApiError."""
         fields = [("X-PM-Message-Id", uuid)]

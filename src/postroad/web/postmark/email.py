@@ -22,7 +22,7 @@ from postroad.web.postmark.checks import Letter, check
 from postroad.web.postmark.errors import INACTIVE, ApiError, error
 from postroad.web.postmark.idempotency import Asked, read_key
 from postroad.web.postmark.outbox import HEAVY, Asker, Ready
-from postroad.web.postmark.request import SendRequest, echo_of, read_json, read_list, read_message
+from postroad.web.postmark.request import read_json, read_list, read_message, text_of
 
 MAX_BATCH = 500
 HEAVY_BODY = 1024 * 1024  # octets of JSON that are read off the loop
@@ -32,9 +32,12 @@ _OK, _TEST_OK = "OK", "Test job accepted"
 
 @dataclass(slots=True)
 class Item:
-    """One message of a request: what was asked, what it says, and what becomes of it."""
+    """One message of a request: what was asked, what it says, and what becomes of it. What is read is forgotten, for a
+    batch may be large."""
 
     given: Any
+    sender: str = ""  # these two as they were given, for the answer and for the list of refusals
+    to: str = ""
     letter: Letter | None = None
     problem: ApiError | None = None
     message: MessageId | None = None
@@ -58,55 +61,65 @@ class SendAnswer(
     text: str = _OK
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one of the two calls is read and answered."""
+
+    path: str
+    read: Callable[[Any], list[Any]]
+    write: Callable[[Sequence[Item], datetime], Answer]
+
+
 async def send(call: Call) -> Answer:
     """One message."""
-    return await _send(call, _read_one, _answer_one)
+    return await _send(call, _ONE)
 
 
 async def send_batch(call: Call) -> Answer:
     """Up to 500 messages; 200 as soon as the list itself is right, and an answer for each in their order."""
-    return await _send(call, _read_batch, _answer_batch)
+    return await _send(call, _BATCH)
 
 
-ROUTES: Final[dict[str, dict[str, Handler]]] = {"/email": {"POST": send}, "/email/batch": {"POST": send_batch}}
-
-Read = Callable[[Any], list[Any]]
-Write = Callable[[Sequence[Item], datetime], Answer]
-
-
-async def _send(call: Call, read: Read, write: Write) -> Answer:
-    body = await call.body()
-    key = call.header.get(b"idempotency-key")
-    if not key or call.access is None:
-        return await _carry_out(call, body, read, write, None)
-    asked = read_key(key, call.server.id, call.scope["path"].lower().strip("/"), body)
-    done = await call.api.once.run(asked, lambda: _carry_out(call, body, read, write, asked))
+async def _send(call: Call, shape: Shape) -> Answer:
+    items, asked = await _read(call, shape)
+    if asked is None:
+        return await _carry_out(call, shape, items, None)
+    done = await call.api.once.run(asked, lambda: _carry_out(call, shape, items, asked))
     return done if isinstance(done, Answer) else _replayed(done)
 
 
-async def _carry_out(call: Call, body: bytes | bytearray, read: Read, write: Write, asked: Asked | None) -> Answer:
+async def _read(call: Call, shape: Shape) -> tuple[list[Item], Asked | None]:
+    """What the body holds; and what it is known by, where it has a key."""
+    body = await call.body()
+    key = call.header.get(b"idempotency-key")
+    asked = read_key(key, call.server.id, shape.path, body) if key and call.access else None
+    run = call.api.services.workers.run
+    given = await run(partial(read_json, body)) if len(body) > HEAVY_BODY else read_json(body)
+    return [Item(each) for each in shape.read(given)], asked
+
+
+async def _carry_out(call: Call, shape: Shape, items: Sequence[Item], asked: Asked | None) -> Answer:
     services = call.api.services
-    heavy = len(body) > HEAVY_BODY
-    given = read(await services.workers.run(lambda: read_json(body)) if heavy else read_json(body))
-    items = [Item(each) for each in given]
     await _read_letters(call, items)
     now = services.clock.now()
     if call.access is None:
         for item in items:
             item.message, item.text = MessageId(services.ids.new()), _TEST_OK
-        return write(items, now)
+        return shape.write(items, now)
     asker = Asker(call.server, call.access.streams, call.origin)
     ready = await _prepare(call, asker, items)
     _record_refusals(call, asker, items, now)
-    return await _commit(call, ready, lambda: write(items, now), asked)
+    return await _commit(call, ready, lambda: shape.write(items, now), asked)
 
 
 async def _read_letters(call: Call, items: Sequence[Item]) -> None:
     """What each of them says, in turns so that others get the loop too."""
     workers = call.api.services.workers
     for number, item in enumerate(items, 1):
+        given, item.given = item.given, None
+        item.sender, item.to = text_of(given, "from"), text_of(given, "to")
         try:
-            request = read_message(item.given)
+            request = read_message(given)
             heavy = sum(len(file.content) for file in request.attachments) > HEAVY
             item.letter = await workers.run(partial(check, request)) if heavy else check(request)
         except ApiError as problem:
@@ -198,13 +211,18 @@ def _good(item: Item, at: str) -> SendAnswer:
 
 def _failed(item: Item, problem: ApiError, at: str) -> SendAnswer:
     """One message of a batch. Typed clients want every key there, whatever happened."""
-    return SendAnswer(echo_of(item.given), at=at, id=NIL_UUID, code=problem.code, text=problem.text)
+    return SendAnswer(item.to, at=at, id=NIL_UUID, code=problem.code, text=problem.text)
 
 
 def _text(ready: Ready) -> str:
     if not ready.inactive:
         return _OK
     return f"Message OK, but will not deliver to these inactive addresses: {', '.join(ready.inactive)}. {INACTIVE}"
+
+
+_ONE = Shape("/email", _read_one, _answer_one)
+_BATCH = Shape("/email/batch", _read_batch, _answer_batch)
+ROUTES: Final[dict[str, dict[str, Handler]]] = {_ONE.path: {"POST": send}, _BATCH.path: {"POST": send_batch}}
 
 
 def _time(now: datetime) -> str:
@@ -217,14 +235,6 @@ def _record_refusals(call: Call, asker: Asker, items: Sequence[Item], now: datet
     for item in items:
         if item.problem:
             status = Status(item.problem.status, None, item.problem.text, f"ErrorCode {item.problem.code}")
-            who = _addresses(item.given)
             call.api.services.intake.refuse(
-                refusal(asker.origin, "message", status, at=now, reverse_path=who.sender, recipient=who.to)
+                refusal(asker.origin, "message", status, at=now, reverse_path=item.sender, recipient=item.to)
             )
-
-
-def _addresses(given: Any) -> SendRequest:
-    try:
-        return read_message(given)
-    except ApiError:
-        return SendRequest(to=echo_of(given))

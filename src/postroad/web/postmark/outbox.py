@@ -120,6 +120,7 @@ class Outbox:
             content = await self._workers.run(lambda: letter.content(uuid=uuid, hostname=self._hostname, date=date))
         else:
             content = letter.content(uuid=uuid, hostname=self._hostname, date=date)
+        letter.forget()
         prepared = await self._intake.prepare(transaction, spool, content)
         if isinstance(prepared, Status):
             raise _refusal(prepared)

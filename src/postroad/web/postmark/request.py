@@ -89,12 +89,12 @@ def read_message(given: Any) -> SendRequest:
     return SendRequest(**found)
 
 
-def echo_of(given: Any) -> str:
-    """`To` of a message that may be nonsense: what a failed answer repeats."""
+def text_of(given: Any, name: str) -> str:
+    """A field (in lower case) of a message that may be nonsense: what answers repeat."""
     found = ""
     if isinstance(given, dict):
         for key, value in given.items():
-            if key.lower() == "to" and isinstance(value, str):
+            if isinstance(value, str) and key.lower() == name:
                 found = value
     return found
 

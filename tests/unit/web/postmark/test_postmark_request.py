@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroad.web.postmark.errors import ApiError
-from postroad.web.postmark.request import FileRequest, SendRequest, echo_of, read_json, read_message
+from postroad.web.postmark.request import FileRequest, SendRequest, read_json, read_message, text_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
@@ -109,9 +109,9 @@ def test_any_json_is_read_or_refused(given):
     for name in ("sender", "to", "subject", "text", "html", "stream"):
         assert type(getattr(request, name)) is str
     assert all(type(name) is str and type(value) is str for name, value in request.headers)
-    assert type(echo_of(given)) is str
+    assert type(text_of(given, "to")) is str
 
 
 def test_the_echo_of_nonsense():
-    assert echo_of({"TO": "a@b.test", "From": 5}) == "a@b.test"
-    assert echo_of({"to": ["a"]}) == echo_of("To") == echo_of(None) == ""
+    assert text_of({"TO": "a@b.test", "From": 5}, "to") == "a@b.test"
+    assert text_of({"to": ["a"]}, "to") == text_of("To", "to") == text_of(None, "to") == ""
