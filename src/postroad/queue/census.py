@@ -100,12 +100,25 @@ class Census:
         self._counting: asyncio.Task[Picture] | None = None
 
     async def picture(self) -> Picture:
-        """The kept one, or one counted now. Raises StoreUnavailable."""
+        """The kept one while it is fresh, or one counted now. Raises StoreUnavailable."""
         if self._kept is not None and self._clock.monotonic() < self._until:
             return self._kept
+        return await asyncio.shield(self._count_once())  # others may wait for the same count
+
+    async def glance(self, patience: float) -> Picture | None:
+        """The same for whoever does not wait longer than `patience`: then the last one, however old, or None where
+        this is the first."""
+        try:
+            async with asyncio.timeout(patience):
+                return await self.picture()
+        except TimeoutError:
+            return self._kept
+
+    def _count_once(self) -> asyncio.Task[Picture]:
         if self._counting is None or self._counting.done():
             self._counting = asyncio.create_task(self._count(), name="queue-census")
-        return await asyncio.shield(self._counting)  # others may wait for the same count
+            self._counting.add_done_callback(_heard)
+        return self._counting
 
     def forget(self) -> None:
         """Something was changed by hand: who looks next wants to see it, unless counting is long."""
@@ -125,6 +138,12 @@ class Census:
         self._kept = sketch.picture(now, took)
         self._until = self._clock.monotonic() + max(FRESH, took * SHARE)
         return self._kept
+
+
+def _heard(task: asyncio.Task[Picture]) -> None:
+    """Whoever still waits is told of trouble; where nobody does, it ends here."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _slice(place: CensusPlace | None, bands: Sequence[datetime]) -> Callable[[Tx], CensusPart]:

@@ -79,6 +79,16 @@ async def test_all_who_ask_at_once_share_one_count(store, mail, clock):
     assert one is two
 
 
+async def test_whoever_does_not_wait_gets_the_last_one(store, mail, clock, monkeypatch):
+    counted = Census(store, clock)
+    assert await counted.glance(0.0) is None
+    first = await counted.picture()
+    assert await counted.glance(0.0) is first
+    await clock.advance(census.FRESH)
+    assert await counted.glance(0.0) is first
+    assert await counted.glance(60.0) is not first
+
+
 async def test_groups_beyond_what_fits_are_only_counted(store, mail, clock, monkeypatch):
     monkeypatch.setattr(census, "GROUPS", 2)
     monkeypatch.setattr(census, "SLICE", 2)

@@ -31,6 +31,7 @@ from postroad.web.console.render import done_at, page, url
 from postroad.web.console.works import Part, Work, works_of
 
 SHOWN = 100  # groups on the page; the search finds the others
+PATIENCE = 1.0  # seconds that a page waits for the count of a long queue
 VIEWS = {"dest": "By destination", "cause": "By cause", "age": "By age"}
 QUEUED, HELD = DeliveryState.QUEUED, DeliveryState.HELD
 
@@ -87,7 +88,9 @@ async def show_queue(request: Request) -> Response:
     if by not in VIEWS:
         raise HTTPException(404)
     find = request.query_params.get("q", "").strip().lower()
-    picture = await _census(request).picture()
+    picture = await _census(request).glance(PATIENCE)
+    if picture is None:
+        return page(request, "queue.html", fragment="queue_groups", by=by, views=VIEWS, find=find, picture=None)
     rows = group_rows(picture, by)
     found = [row for row in rows if find in f"{row.code} {row.name}".lower()] if find else rows
     rest = {"dest": picture.rest_of_dests, "cause": picture.rest_of_causes}.get(by, 0)

@@ -82,6 +82,13 @@ class TestGroups:
         assert "far.test" not in shown
         assert "No group fits" in words(await alice.get("queue?q=nowhere"))
 
+    async def test_a_long_queue_is_counted_while_the_page_stands(self, alice, mail, monkeypatch):
+        monkeypatch.setattr("postroad.web.console.queue.PATIENCE", 0.0)
+        await queue_up(alice, mail, "a@far.test")
+        assert "Counting what waits." in words(await alice.get("queue"))
+        monkeypatch.setattr("postroad.web.console.queue.PATIENCE", 60.0)
+        assert "far.test Not tried yet 1" in words(await alice.get("queue"))
+
     async def test_htmx_gets_the_groups_alone(self, alice):
         answer = await alice.get("queue", HX_Request="true", HX_Target="queue_groups")
         assert answer.text.lstrip().startswith('<div id="queue_groups"')
