@@ -183,6 +183,11 @@
       if (typing(element)) element.blur();
       return;
     }
+    if (event.key === "ArrowDown" && element.matches("main [data-search]") && rows().length) {
+      event.preventDefault();
+      step(1);
+      return;
+    }
     if (typing(element) || document.querySelector("dialog[open]")) return;
     if (pending && Date.now() - pending < 1500) {
       pending = 0;
