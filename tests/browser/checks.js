@@ -149,18 +149,18 @@
 
   const controls = [...document.querySelectorAll("button, a.button, input:not([type=hidden]), select, textarea")]
     .filter((element) => isShown(element) && !isUnseen(element))
-    .map((element) => ({ element, text: `<${element.localName}>`, box: element.getBoundingClientRect(), layer: layerOf(element) }));
+    .map((element) => ({ element, text: "", box: element.getBoundingClientRect(), layer: layerOf(element), isControl: true }));
   const meets = (one, two) => {
     const width = Math.min(one.right, two.right) - Math.max(one.left, two.left);
     const height = Math.min(one.bottom, two.bottom) - Math.max(one.top, two.top);
     return width > 2 && height > 3;
   };
-  const apart = (one, two) => !one.contains(two) && !two.contains(one);
   const seen = lines.map((line) => ({ ...line, box: seenPart(line.box, line.element) })).filter((line) => line.box);
   seen.forEach((one, index) => {
     const others = [...seen.slice(index + 1), ...controls];
     for (const two of others) {
-      if (one.layer !== two.layer || one.element === two.element || !apart(one.element, two.element)) continue;
+      if (one.layer !== two.layer || one.element === two.element) continue;
+      if (two.isControl && two.element.contains(one.element)) continue;
       if (one.element.closest("[aria-hidden=true]") || two.element.closest("[aria-hidden=true]")) continue;
       if (meets(one.box, two.box)) say(one.element, `"${one.text}" lies on ${where(two.element)} "${two.text}"`);
     }

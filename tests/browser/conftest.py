@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from tests.browser.harness import Stage, Visit, chromium, context, watch
-
-Open = Callable[[], Visit]
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +27,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterato
 
 
 @pytest.fixture(scope="session")
+def empty_stage(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Stage]:
+    """A server on its first day: an administrator, and nothing else."""
+    made = Stage(tmp_path_factory.mktemp("empty"), filled=False)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
 def secret(stage: Stage) -> str:
     """Of one session that all tests share: signing in is a test of its own."""
     return stage.session()
@@ -38,6 +45,12 @@ def secret(stage: Stage) -> str:
 def visit(browser: Browser, stage: Stage, secret: str) -> Iterator[Visit]:
     """A page of the signed-in administrator. Whatever went wrong in it fails the test."""
     yield from _visit(browser, stage, secret)
+
+
+@pytest.fixture
+def newcomer(browser: Browser, empty_stage: Stage) -> Iterator[Visit]:
+    """A page of the administrator of a server that has nothing yet."""
+    yield from _visit(browser, empty_stage, empty_stage.session())
 
 
 @pytest.fixture

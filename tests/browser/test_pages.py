@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from starlette.routing import Route
 from tests.browser.harness import Stage, Visit
 
 from postroad.app.build import Node
 from postroad.ports.ids import id_text
 from postroad.ports.store import MessageFilter
-from postroad.web.console.app import _routes
 
 
 @dataclass(frozen=True)

@@ -127,14 +127,14 @@ async def _world(hostname: str = "") -> AsyncIterator[World]:
         needs = f"the simulated internet needs {DNS_ADDRESS} and 127.0.0.10-19:{PORT}"
         raise CannotListen(f"{needs}: {why}; does another demo run?") from error
     if hostname:
-        _publish(world, hostname)
+        publish(world, hostname)
     try:
         yield world
     finally:
         await world.stop()
 
 
-def _publish(world: World, hostname: str) -> None:
+def publish(world: World, hostname: str) -> None:
     """What `domain records` asks for, so that `check` and `domain verify` find all in order."""
     world.dns.put(hostname, "A", "127.0.0.1")
     world.dns.put("1.0.0.127.in-addr.arpa", "PTR", f"{hostname}.")
