@@ -8,7 +8,7 @@ file. Taking a message apart happens in a worker, a few at a time and within a t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -37,6 +37,8 @@ MAX_LOOK = 64 * 1024 * 1024  # octets of a message that are taken apart
 MAX_SOURCE = 256 * 1024  # octets of the source that are shown; the file has all
 LARGE = 4 * 1024 * 1024  # messages from this size on are taken apart one at a time
 SECONDS = 6.0  # that a reader waits for a message to be taken apart
+SMALL_PICTURES = 12  # attachments that are shown as small pictures
+MAX_SMALL = 1024 * 1024  # octets of one
 MAX_SHOWN_PART = 16 * 1024 * 1024  # octets of a picture that is shown
 
 _ALONE = "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -145,6 +147,7 @@ class Panel(NamedTuple):
     reading: Reading
     text: str = ""
     whole: bool = True  # `text` is all of it
+    pictures: frozenset[str] = frozenset()  # paths of parts that can be shown as small pictures
 
 
 def panel(content: bytes, whole: bool, view: str) -> Panel:
@@ -157,7 +160,14 @@ def panel(content: bytes, whole: bool, view: str) -> Panel:
         del views["parts"]
     view = view if view in views else next(iter(views))
     text, all_of_it = _READERS[view](content, reading) if view in _READERS else ("", True)
-    return Panel(view, views, reading, text, all_of_it)
+    pictures = _pictures(content, reading.others) if view == "parts" else frozenset[str]()
+    return Panel(view, views, reading, text, all_of_it, pictures)
+
+
+def _pictures(content: bytes, parts: Sequence[PartFacts]) -> frozenset[str]:
+    """A few that are pictures by their octets: what only says so is not asked for."""
+    some = [part for part in parts if part.is_picture and part.size <= MAX_SMALL][: 2 * SMALL_PICTURES]
+    return frozenset([part.path for part in some if raster(part_octets(content, part))][:SMALL_PICTURES])
 
 
 def _source(content: bytes, _: Reading) -> tuple[str, bool]:
