@@ -5,8 +5,6 @@ It answers below /console; the path comes whole.
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -19,11 +17,26 @@ from starlette.types import ASGIApp
 
 from postroad.accounts.recovery import RecoveryCodes
 from postroad.ports.store import Refused, StoreUnavailable
-from postroad.web.console import failures
+from postroad.web.console import (
+    accounts,
+    admins,
+    aliases,
+    audit,
+    domains,
+    failures,
+    keys,
+    login,
+    message,
+    messages,
+    overview,
+    queue,
+    security,
+    servers,
+    view,
+)
 from postroad.web.console.assets import shipped
 from postroad.web.console.guard import Guard
 from postroad.web.console.headers import Headers
-from postroad.web.console.overview import DnsWatch
 from postroad.web.console.pulse import Pulse
 from postroad.web.console.render import ROOT, Renderer, Section
 from postroad.web.console.sealed import Seals
@@ -44,33 +57,31 @@ SECTIONS = (
     Section("audit", "Audit log", "audit", "audit", "Console", "u"),
 )
 PAGES = (
-    "overview",
-    "login",
-    "security",
-    "messages",
-    "message",
-    "view",
-    "queue",
-    "domains",
-    "accounts",
-    "aliases",
-    "servers",
-    "keys",
-    "admins",
-    "audit",
+    overview,
+    login,
+    security,
+    messages,
+    message,
+    view,
+    queue,
+    domains,
+    accounts,
+    aliases,
+    servers,
+    keys,
+    admins,
+    audit,
 )
 
 
 def application(services: WebServices) -> ASGIApp:
     """The console. Assets are read and templates found once, here."""
     assets = shipped()
-    routes = _routes()
-    paths = {route.path.strip("/") for route in routes if isinstance(route, Route)}
     app = Starlette(
         routes=[
             Route(ROOT, _home),
             Mount(f"{ROOT}/static", routes=[Route("/{name:path}", assets.serve)]),
-            Mount(ROOT, routes=routes),
+            Mount(ROOT, routes=_routes()),
         ],
         middleware=[Middleware(Headers), Middleware(failures.Failures), Middleware(Guard, services=services)],
         exception_handlers=dict.fromkeys((HTTPException, Refused, StoreUnavailable), failures.show),
@@ -80,17 +91,15 @@ def application(services: WebServices) -> ASGIApp:
         services.store, clock=services.clock, ids=services.ids, signals=services.signals, random=services.random
     )
     app.state.seals = Seals(services.store, services.clock, services.random)
-    sections = [section for section in SECTIONS if section.path in paths]
-    app.state.renderer = Renderer(assets, sections, hostname=services.hostname)
+    app.state.renderer = Renderer(assets, SECTIONS, hostname=services.hostname)
     app.state.pulse = Pulse(services, app.state.renderer)
-    app.state.dns_watch = DnsWatch(services)
+    app.state.dns_watch = overview.DnsWatch(services)
     return app
 
 
 def _routes() -> list[BaseRoute]:
-    """Those of every page that is there."""
-    names = [f"postroad.web.console.{name}" for name in PAGES]
-    return [route for name in names if find_spec(name) for route in import_module(name).ROUTES]
+    """Those of every page."""
+    return [route for module in PAGES for route in module.ROUTES]
 
 
 async def _home(_: Request) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ class Pulse:
     def __init__(self, services: WebServices, renderer: Renderer) -> None:
         self._services = services
         self._renderer = renderer
-        self._seen: Overview | None = None
+        self._looked: Overview | None = None  # what was rendered last, to the minute
         self._parts: dict[str, str] = {}
 
     async def events(self, request: Request) -> AsyncIterator[str]:
@@ -61,12 +62,13 @@ class Pulse:
 
     def _rendered(self, seen: Overview) -> dict[str, str]:
         """By name; the same texts for everybody, times in UTC (the page puts them into the reader's zone)."""
-        if self._seen is not seen:
-            now = seen.at.replace(second=0, microsecond=0)  # so that words for times do not change every second
-            context = {**live_context(seen), "zone": UTC, "now": now}
+        minute = seen.at.replace(second=0, microsecond=0)  # words for times shall not change every second
+        looked = replace(seen, at=minute)
+        if self._looked != looked:
+            context = {**live_context(seen), "zone": UTC, "now": minute}
             self._parts = {name: self._renderer.text(TEMPLATE, context, fragment=name) for name in PARTS}
             self._parts["series"] = charts.drawing(seen.series)
-            self._seen = seen
+            self._looked = looked
         return self._parts
 
 

@@ -23,7 +23,7 @@ from postroad.ports.admins import AdminRecord
 from postroad.ports.ids import SessionId, parse_id
 from postroad.ports.store import Refused
 from postroad.web.console import session
-from postroad.web.console.browsers import browser_name
+from postroad.web.console.browsers import browser_name, is_handheld
 from postroad.web.console.failures import sentence
 from postroad.web.console.guard import client_address, session_secret
 from postroad.web.console.render import done, page, url
@@ -47,6 +47,7 @@ async def _page(request: Request, *, status: int = 200, **context: Any) -> Respo
         "place": session.place(request),
         "least": MIN_PASSWORD,
         "browser": browser_name,
+        "is_handheld": is_handheld,
         "codes": (),
         "errors": {},
     }
