@@ -40,6 +40,7 @@ class Follower:
         self._figures = RollUp(store, clock)
         self._trouble: datetime | None = None  # since when outcomes may be committed late
         self._busy = _Busy(clock)
+        self._waits = False
         self._trim_at = clock.monotonic() + FIRST_TRIM
 
     async def run(self) -> None:
@@ -49,7 +50,11 @@ class Follower:
             try:
                 await self.look()
             except StoreUnavailable as error:
-                _log.warning("figures and index wait for the store", error=str(error))
+                if not self._waits:  # once, however long it takes
+                    _log.warning("figures and index wait for the store", error=str(error))
+                self._waits = True
+            else:
+                self._waits = False
 
     async def look(self) -> None:
         """One look at what is new. Raises StoreUnavailable."""

@@ -36,7 +36,6 @@ PART = 50_000  # messages in one part
 PARTS_KEPT = 30  # a part covers at most that share of the time that messages are kept
 MIN_WIDTH = timedelta(hours=1)
 
-_DAMAGED = (apsw.CorruptError, apsw.NotADBError, apsw.SQLError)
 
 _log = log.get("search")
 
@@ -65,6 +64,7 @@ class SqliteIndex:
         self._writer: apsw.Connection | None = None
         self._progress: Progress | None = None
         self._rewind = MAX_ID  # events from here on are to be looked at once more
+        self._spoilt = False  # a search has found it damaged
         self._age = 0  # grows when the file is made anew
 
     # --- searching ---
@@ -98,6 +98,7 @@ class SqliteIndex:
             finally:
                 database.execute("ROLLBACK")
         except apsw.Error as error:
+            self._spoilt = self._spoilt or _is_damage(error)
             _log.warning("the index cannot be searched", error=str(error))
             return None
 
@@ -145,14 +146,15 @@ class SqliteIndex:
         """With the index's own errors as StoreUnavailable; a damaged file is taken away, and made anew next time."""
         try:
             return function()
-        except _DAMAGED as error:
-            _log.warning("the index is damaged and will be made anew", error=str(error))
-            self._remove()
-            raise StoreUnavailable(f"the search index is damaged: {error}") from error
         except (apsw.Error, OSError) as error:
+            if _is_damage(error):
+                _log.warning("the index is damaged and will be made anew", error=str(error))
+                self._remove()
             raise StoreUnavailable(f"the search index: {error}") from error
 
     def _advance(self, until: int, back: int) -> bool:
+        if self._spoilt:
+            self._remove()
         database = self._writer or self._open(until)
         assert self._progress is not None
         progress = self._progress.rewound(back)
@@ -198,6 +200,7 @@ class SqliteIndex:
         if self._writer is not None:
             self._writer.close()
         self._writer = self._progress = None
+        self._spoilt = False
         self._age += 1
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
@@ -212,3 +215,8 @@ class SqliteIndex:
             if not gone:
                 return dropped
             dropped += 1
+
+
+def _is_damage(error: Exception) -> bool:
+    """A file that only making it anew can help. What a query may cause is none."""
+    return isinstance(error, apsw.CorruptError | apsw.NotADBError) or str(error).startswith("no such table: part_")
