@@ -31,7 +31,7 @@ from postroad.intake.programs import (
 from postroad.intake.refusals import RefusalBuffer
 from postroad.intake.repeats import Repeats
 from postroad.intake.spool import STORE_FAILED, Budget, Digest, Spool, Spooled
-from postroad.intake.transaction import TRUSTED_SERVICE, MailTransaction
+from postroad.intake.transaction import API_SERVICE, TRUSTED_SERVICE, MailTransaction
 from postroad.mail.address import AddressError, ForwardPath, ReversePath, parse_forward_path, parse_reverse_path
 from postroad.mail.envelope import BodyFlag, Origin
 from postroad.mail.header import Header
@@ -218,6 +218,8 @@ class Intake:
         trace = received(transaction.origin, by=self._hostname, id=text, when=transaction.received, recipient=single)
         if not transaction.is_trusted:
             return header, fields.final_header(header, trace, b"")
+        if transaction.origin.service == API_SERVICE:  # composed here: it has Date and Message-ID, and no Bcc
+            return header, fields.final_header(header, trace, b"")
         if transaction.access is not None:
             header, text, trace = self._program_header(transaction, transaction.access, header, trace)
         added = fields.missing_fields(header, id=text, hostname=self._hostname, now=transaction.received)
@@ -292,7 +294,7 @@ class Intake:
         return spool.finish_small() if spool.is_small else None
 
     async def prepare(self, transaction: MailTransaction, spool: Spool, content: bytes) -> Prepared | Status:
-        """A message that a program has composed: all but its commit, or the refusal. What is small awaits nothing."""
+        """What `mail.compose` has made for a program: all but its commit, or the refusal. A small one awaits nothing."""
         waiting = spool.write(content)
         if waiting is not None:
             await waiting
@@ -300,7 +302,8 @@ class Intake:
         spooled = ended if ended is not None else await spool.finish()
         if isinstance(spooled, Status):
             return spooled
-        return await self._services.committer.prepare(transaction, spooled, fields.body_flags(content))
+        flags = BodyFlag.DOT_LINES if b"\n." in content else BodyFlag.NONE  # its lines are short and of seven bits
+        return await self._services.committer.prepare(transaction, spooled, flags)
 
     async def commit_all(self, messages: Sequence[Prepared], then: Callable[[Tx], None] | None = None) -> list[Status]:
         """Make prepared messages ours: one commit for all of them, an answer for each. `then` joins the transaction."""

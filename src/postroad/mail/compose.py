@@ -84,7 +84,7 @@ def text_field(name: str, value: str) -> bytes:
         raise ComposeError(f"{name} holds a control character")
     octets = value.encode("utf-8", "surrogatepass")
     words = octets.split(b" ")
-    if not octets.isascii() or any(len(word) > MAX_LINE - 2 for word in words) or b"=?" in octets:
+    if not octets.isascii() or max(map(len, words)) > MAX_LINE - 2 or b"=?" in octets:
         words = _encoded(octets)
     return _fold(name.encode() + b":", words)
 
@@ -133,6 +133,9 @@ def _encoded(octets: bytes) -> list[bytes]:
 
 def _fold(line: bytes, words: list[bytes]) -> bytes:
     """RFC 5322 §2.2.3: a line end may stand before each space, but a line must not be white space alone."""
+    whole = b" ".join([line, *words])
+    if len(whole) <= MAX_LINE:
+        return whole
     lines = []
     for word in words:
         if len(line) + 1 + len(word) > MAX_LINE and word and line.strip() and not line.endswith(b":"):
