@@ -42,6 +42,7 @@ class Deed:
 
     name: str
     label: str
+    for_all: str
     confirm: str
     icon: str
     question: str
@@ -54,16 +55,16 @@ class Deed:
 DEEDS = {
     deed.name: deed
     for deed in (
-        Deed("retry", "Try now", "Try them now", "retry", "Try {what} now?",
+        Deed("retry", "Try now", "Try all now", "Try them now", "retry", "Try {what} now?",
              "Each is tried at once instead of at its next due time. Servers that refuse for now may refuse again.",
              "will be tried now", (QUEUED,)),
-        Deed("hold", "Hold", "Hold them", "pause", "Hold {what}?",
+        Deed("hold", "Hold", "Hold all", "Hold them", "pause", "Hold {what}?",
              "No more attempts are made until somebody releases them. Nothing is lost, and nobody is told.",
              "held", (QUEUED,)),
-        Deed("release", "Release", "Release them", "play", "Release {what}?",
+        Deed("release", "Release", "Release all", "Release them", "play", "Release {what}?",
              "They go back into the queue and are tried at once.",
              "released", (HELD,)),
-        Deed("cancel", "Cancel", "Cancel for good", "cross", "Cancel {what} for good?",
+        Deed("cancel", "Cancel", "Cancel all", "Cancel for good", "cross", "Cancel {what} for good?",
              "They are never delivered, and their senders get no report. This cannot be undone.",
              "cancelled", (QUEUED, HELD), danger=True),
     )

@@ -128,6 +128,14 @@ class TestRecipients:
             page = (await alice.get(f"queue/recipients?{query}")).text
             assert re.findall(r">(\w)@far\.test</a>", page) == expected, query
 
+    async def test_what_can_be_done_to_all_follows_the_narrowing(self, alice, mail):
+        """The buttons come with the list: they never mean more than what is shown."""
+        await queue_up(alice, mail, "a@far.test", "b@far.test")
+        page = await alice.get("queue/recipients?recipient=a%40", HX_Request="true", HX_Target="queue_recipients")
+        buttons = re.search(r'<form class="buttons".*?</form>', page.text, re.DOTALL)[0]
+        assert 'name="recipient" value="a@"' in buttons
+        assert 'value="cancel all:"' in buttons
+
     async def test_nonsense_is_not_found(self, alice):
         for query in ("age=x", "age=99", "state=delivered", "message=1"):
             assert (await alice.get(f"queue/recipients?{query}")).status_code == 404, query
