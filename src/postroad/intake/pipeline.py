@@ -294,7 +294,7 @@ class Intake:
         return spool.finish_small() if spool.is_small else None
 
     async def prepare(self, transaction: MailTransaction, spool: Spool, content: bytes) -> Prepared | Status:
-        """What `mail.compose` has made for a program: all but its commit, or the refusal. A small one awaits nothing."""
+        """What `mail.compose` has made for a program: all but its commit, or a refusal. A small one awaits nothing."""
         waiting = spool.write(content)
         if waiting is not None:
             await waiting
