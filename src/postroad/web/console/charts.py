@@ -58,7 +58,7 @@ def share(part: int, whole: int, word: str) -> str:
     percent = 100 * part / whole
     if 0 < part < whole:
         percent = min(max(percent, 0.1), 99.9)
-    return f"{percent:.3g}% {word}"
+    return f"{percent:.1f}".removesuffix(".0") + f"% {word}"
 
 
 def spark(values: Sequence[int], *, width: int = 120, height: int = 34) -> Markup:

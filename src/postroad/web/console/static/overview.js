@@ -84,6 +84,20 @@
     tip.style.transform = `translate(${Math.round(flip ? left - tip.offsetWidth - 14 : left + 14)}px, 8px)`;
   };
 
+  const dashes = (chart, number, first, last) => { // a short line across each step, at its value
+    const stroke = new Path2D();
+    const [times] = chart.data;
+    const half = (chart.valToPos(current().step, "x", true) - chart.valToPos(0, "x", true)) / 2;
+    for (let at = first; at <= last; at += 1) {
+      const value = chart.data[number][at];
+      if (!value) continue;
+      const x = chart.valToPos(times[at], "x", true);
+      const y = chart.valToPos(value, "y", true);
+      stroke.moveTo(x - half, y);
+      stroke.lineTo(x + half, y);
+    }
+    return { stroke, fill: null, clip: null, band: null, gaps: null, flags: 1 };
+  };
   const options = () => {
     const one = current();
     const bars = uPlot.paths.bars({ size: [0.74, 48], radius: 0.12 });
@@ -109,7 +123,7 @@
         bar("--chart-bad"),
         bar("--chart-warn"),
         bar("--chart-good"),
-        { stroke: colour("--chart-note"), width: 2, paths: uPlot.paths.spline(), points: { show: false } },
+        { stroke: colour("--chart-note"), width: 2, paths: dashes, points: { show: false } },
       ],
       hooks: { setCursor: [showTip], setData: [showTip] },
     };
