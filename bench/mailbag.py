@@ -22,39 +22,51 @@ from postroad.adapters.ids import NodeIds
 from postroad.ports.blobs import BlobPlace, BlobRecord
 from postroad.ports.ids import BlobId, id_text
 
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
 DAYS = 44  # kept for 45
 CHUNK = 5_000  # messages in one transaction
 CONTENTS = 200  # different ones
 OURS = ("example.com", "example.net", "example.org")
 DOMAINS = [f"{name}{number}.test" for number in range(160) for name in ("mail", "post", "shop", "works", "home")]
-FIRST = (
+FIRST = words(
     "alice bob carol dave erin frank grace heidi ivan judy kim lena mallory nina oscar peggy quentin rupert sybil trent"
     " ursula victor wendy xavier yvonne zoe anna bruno clara dora emil flora gustav hanna igor jana karl lotte max nora"
-).split()
-LAST = (
+)
+LAST = words(
     "adams baker clark davis evans foster green harris ingram jones keller lopez martin novak olsen parker quinn reyes"
     " smith taylor underwood vance walker xiong young zimmer"
-).split()
-THINGS = (
+)
+THINGS = words(
     "invoice order receipt booking ticket report statement contract offer reminder parcel shipment subscription account"
     " password invitation newsletter agenda minutes proposal payment refund delivery appointment survey update release"
     " draft photo recipe itinerary warranty certificate timetable budget forecast audit schedule"
-).split()
+)
 SHAPES = (
     "Your {thing} {number}", "Re: {thing} for {place}", "{place}: {thing} of {month}", "Reset your password",
     "Fwd: {thing} {number}", "{month} {thing} from {place}", "Welcome to {place}", "Meeting about the {thing}",
     "Confirm your {thing}", "{thing} {number} is on its way",
 )  # fmt: skip
-PLACES = [f"{a} {b}" for a in ("Blue", "North", "River", "Stone", "Maple", "Harbour", "Summit", "Willow", "Copper")
-          for b in ("Press", "Bakery", "Software", "Travel", "Garden", "Studio", "Clinic", "Energy", "Books")]  # fmt: skip
-MONTHS = "January February March April May June July August September October November December".split()
+PLACES = [
+    f"{first} {last}"
+    for first in words("Blue North River Stone Maple Harbour Summit Willow Copper")
+    for last in words("Press Bakery Software Travel Garden Studio Clinic Energy Books")
+]
+MONTHS = words("January February March April May June July August September October November December")
 TAGS = ("", "", "receipt", "reset", "welcome", "digest", "alert", "invite")
 STREAMS = ((None, ""), (None, ""), (1, "outbound"), (1, "broadcast"), (2, "outbound"), (3, "outbound"))
 GOOD = "2.0.0 Ok: queued as {queue_id}"
 LATER = ((451, "4.7.1 Greylisted, please try again in {n} minutes"), (421, "4.7.0 Too many messages, slow down"),
          (452, "4.2.2 Mailbox is full, try later"), (450, "4.1.8 Sender address could not be verified"))  # fmt: skip
-NEVER = ((550, "5.1.1 <{to}>: Recipient address rejected: User unknown"), (552, "5.2.2 Mailbox is over its quota"),
-         (554, "5.7.1 Message refused by content policy {n}"), (550, "5.7.26 Unauthenticated mail is not accepted"))  # fmt: skip
+NEVER = (
+    (550, "5.1.1 <{to}>: Recipient address rejected: User unknown"),
+    (552, "5.2.2 Mailbox is over its quota"),
+    (554, "5.7.1 Message refused by content policy {n}"),
+    (550, "5.7.26 Unauthenticated mail is not accepted"),
+)
 DIALOGUE = """< 220 {host} ESMTP
 > EHLO mx.bench.test
 < 250-{host} greets mx.bench.test
@@ -138,7 +150,7 @@ class Mailbag:
         self._now = int((self._until - DAYS * 86400) * 1000)
         found = []
         for number in range(CONTENTS):
-            text = "How are you? This is line %d.\r\n" % number * (10 + number)
+            text = f"How are you? This is message {number}.\r\n" * (10 + number)
             content = (
                 f"From: Alice <alice@example.com>\r\nTo: bob@example.net\r\nSubject: Your order {number}\r\n"
                 f"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text}"
@@ -191,8 +203,8 @@ class Mailbag:
         rows.blob.append((number, self._segments[place.segment], place.offset, place.length))
         rows.message.append((
             number, created, self._text(origin), sender, size, 0, number, 200, subject, f"{name} <{sender}>",
-            f"<{number:x}.{choose.randrange(1 << 40):x}@{sender.split('@')[1]}>", "8BITMIME", None, None, server, stream,
-            choose.choice(TAGS) if server else "", "",
+            f"<{number:x}.{choose.randrange(1 << 40):x}@{sender.split('@')[1]}>", "8BITMIME", None, None, server,
+            stream, choose.choice(TAGS) if server else "", "",
         ))  # fmt: skip
         self._event(rows, "received", created, number, None, client=origin["client"], helo="client.test",
                     protocol="ESMTPS", size=size, recipients=len(to))  # fmt: skip
@@ -259,9 +271,7 @@ class Mailbag:
         """A few domains get most of the mail."""
         return self._people[int(len(self._people) * self._random.random() ** 3)]
 
-    def _event(
-        self, rows: _Rows, kind: str, at: int, message: int, delivery: int | None, **detail: object
-    ) -> None:
+    def _event(self, rows: _Rows, kind: str, at: int, message: int, delivery: int | None, **detail: object) -> None:
         rows.event.append((self._ids.new(), at, kind, message, delivery, self._text(detail)))
 
     def _text(self, value: object) -> str:
