@@ -27,7 +27,7 @@ SOUP = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(SOUP)
 def test_html_becomes_harmless(html: str) -> None:
     safe = safe_html(html, lambda name: b"GIF89a\x01\0\x01\0" if name == "x" else None)
@@ -35,13 +35,7 @@ def test_html_becomes_harmless(html: str) -> None:
     assert_harmless(safe_html(safe.html).html)
 
 
-@settings(max_examples=200, deadline=None)
-@given(SOUP)
-def test_text_between_tags_is_kept_or_dropped_but_never_made_up(html: str) -> None:
-    assert "alert(1)" not in safe_html(html.replace("text", "")).html or "alert(1)" in html
-
-
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(alphabet="colrbackgundwith:;()#0123456789%,.'\"/*\\!url @-", max_size=80))
 def test_a_safe_style_is_its_own_safe_style(style: str) -> None:
     safe = safe_style(style)
@@ -49,7 +43,7 @@ def test_a_safe_style_is_its_own_safe_style(style: str) -> None:
     assert "(" not in safe.replace("rgb(", "").replace("hsl(", "") or "url" not in safe
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from((
     b"Content-Type: ", b"multipart/mixed; boundary=b", b"text/html", b"; charset=utf-7", b"\r\n", b"\r\n\r\n",
     b"--b", b"--b--", b"text/plain",

@@ -1,7 +1,7 @@
 """Hostile HTML made safe: what stays, what goes, what is told, and how long it may take."""
 
 from base64 import b64encode
-from time import process_time
+from time import thread_time
 
 import pytest
 
@@ -183,6 +183,6 @@ def test_limits_are_told() -> None:
     ids=range(22),
 )  # fmt: skip
 def test_any_text_is_done_with_soon(html: str) -> None:
-    before = process_time()
+    before = thread_time()
     made(html)
-    assert process_time() - before < SECONDS
+    assert thread_time() - before < SECONDS

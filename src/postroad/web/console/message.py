@@ -128,7 +128,7 @@ def _attempt(tx: Tx, message: int | None, attempt: int | None) -> Attempt | None
 def said(line: str) -> tuple[str, str, str]:
     """(class, who for screen readers, words) of a line of dialogue."""
     side = {">": ("us", "we"), "<": ("them", "they")}.get(line[:1], ("aside", "note"))
-    return (*side, line[1:].strip() if side[0] != "aside" else line)
+    return (*side, (line.removeprefix("*") if side[0] == "aside" else line[1:]).strip())
 
 
 # --- doing something about it -----------------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ class TestMessage:
         answer = await alice.get(path(made, f"/attempts/{id_text(attempt.id)}"))
         assert "we: EHLO mail.here.test" in words(answer)
         assert "they: 250 <b>hello</b>" in words(answer)
-        assert "note: * left out 20 octets" in words(answer)
+        assert "note: left out 20 octets" in words(answer)
         assert (await alice.get(path(made, f"/attempts/{id_text(made.message.id)}"))).status_code == 404
 
     async def test_a_message_that_reports_on_another_says_so(self, alice, mail):

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from email.message import EmailMessage
+from time import thread_time
 
 import pytest
 
@@ -10,7 +11,7 @@ from postroad.adapters.clock import SystemClock
 from postroad.ports.ids import id_text
 from postroad.testing.harmless import assert_harmless
 from postroad.testing.stores import Mail
-from postroad.web.console import view
+from postroad.web.console import desk, view
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\x06\0\0\0"
 
@@ -81,7 +82,7 @@ class TestContent:
         where, found = await accept(alice, mail, letter()), mail.message()
 
         async def gone(_):
-            return view.Stored(found, None)
+            return desk.Stored(found, None)
 
         monkeypatch.setattr(view, "stored", gone)
         assert "no longer kept" in (await alice.get(f"{where}/content")).text
@@ -142,7 +143,7 @@ class TestFiles:
 class TestDesk:
     async def test_who_waits_too_long_is_told(self, alice, mail, monkeypatch):
         where = await accept(alice, mail, letter())
-        monkeypatch.setattr(view, "SECONDS", 0.01)
+        monkeypatch.setattr(desk, "SECONDS", 0.01)
         release = asyncio.Event()
         read = alice.services.blobs.read
 
@@ -156,7 +157,7 @@ class TestDesk:
         assert "Please try again" in (await alice.get(f"{where}/content")).text
         assert (await alice.get(f"{where}/parts/2")).status_code == 503
         release.set()
-        monkeypatch.setattr(view, "SECONDS", 6.0)
+        monkeypatch.setattr(desk, "SECONDS", 6.0)
         assert "iframe" in (await alice.get(f"{where}/content")).text
 
     async def test_nobody_without_a_session_sees_anything(self, alice, mail):
@@ -164,3 +165,31 @@ class TestDesk:
         alice.client.cookies.clear()
         for path in ("", "/content", "/html", "/source", "/parts/2", "/pictures/1.2.2", "/act?do=hold"):
             assert (await alice.get(where + path)).status_code == 303
+
+
+def many(parts, inside=b"x"):
+    head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x\r\n"
+    return head + b"--b\r\nContent-Type: image/png; name=x.png\r\n\r\n" * parts + inside + b"\r\n--b--\r\n"
+
+
+def html(text):
+    return b"Content-Type: text/html\r\n\r\n" + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        many(10_000), many(50_000), many(20, PNG * 100_000),
+        b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(5000)),
+        b"Content-Type: message/rfc822\r\n\r\n" * 5000, b"X-Field: value\r\n" * 50_000,
+        html(b"<tr><td rowspan=65000 colspan=1000>x</td></tr>" * 10_000), html(b"<table><tr><td>" * 20_000),
+        html(b"&nbsp;&amp;&lt;" * 60_000), html(b"".join(b"<b title=%d><p>" % n for n in range(30_000))),
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_any_message_is_taken_apart_soon(content):
+    before = thread_time()
+    view.safe_page(content, True)
+    for name in view.VIEWS:
+        view.panel(content, True, name)
+    assert thread_time() - before < 5.0
