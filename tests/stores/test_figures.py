@@ -177,6 +177,20 @@ async def test_old_mail_is_counted_in_stretches(store, mail, clock, monkeypatch)
     assert totals(await Statistics(store, clock).series(Span.DAY)) == await counted(store, mail.now - timedelta(days=1))
 
 
+async def test_times_long_ago_are_counted_by_the_hour(store, mail, clock, monkeypatch) -> None:
+    """Minutes of them are not kept; where both meet nothing is lost, and nothing counted twice."""
+    monkeypatch.setattr("postroad.events.stats.ROWS", 3)
+    await mail_flows(store, mail, clock, random.Random(2), 30, 4 * 3600 + 7)
+    await follow(RollUp(store, clock))
+    minutes, hours = await kept(store)
+    series = await Statistics(store, clock).series(Span.MONTH)
+    assert totals(series) == await counted(store, series.start)
+    day = await Statistics(store, clock).series(Span.DAY)
+    assert totals(day) == await counted(store, day.start)
+    assert len({one.bucket for one in hours}) == 30
+    assert 11 <= len({one.bucket for one in minutes}) <= 18
+
+
 async def test_while_very_much_is_uncounted_only_the_youngest_is_shown(store, mail, clock, monkeypatch) -> None:
     monkeypatch.setattr(statistics, "MANY", 10)
     for _ in range(8):
@@ -230,8 +244,8 @@ async def test_hours_are_sums_of_their_minutes(store, mail) -> None:
         for number in (0, 59, 60):
             one = Figure(1, "outbound", "in", at + number * MINUTE, 5)
             start = begin + timedelta(minutes=number)
-            tx.figures.put(start, start + timedelta(minutes=1), [one])
-        tx.figures.put(begin, begin + timedelta(minutes=1), [Figure(1, "outbound", "in", at, 7)])
+            tx.figures.put(MINUTE, start, start + timedelta(minutes=1), [one])
+        tx.figures.put(MINUTE, begin, begin + timedelta(minutes=1), [Figure(1, "outbound", "in", at, 7)])
 
     await store.write(put)
     assert (await kept(store))[1] == [("in", at, 12), ("in", at + HOUR, 5)]

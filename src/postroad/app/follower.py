@@ -18,11 +18,11 @@ from postroad.ports.search import SearchIndex
 from postroad.ports.store import StoreUnavailable
 
 PAUSE = 2.0  # seconds between two looks
-BREATH = 0.05  # seconds between two slices of figures
+BREATH = 0.05  # seconds between two slices of deleting
 QUIET = 20  # messages accepted and attempts made in a second: below that there is time to index
 BEHIND = 5_000  # messages not indexed: then it goes on, quiet or not
 LATE = 60.0  # seconds without a look at what is new
-RESTED = 3.0  # a slice of indexing is followed by that many times its length of rest, while mail flows
+RESTED = 3.0  # a slice is followed by that many times its length of rest, while mail flows
 TRIM_EVERY = 3600.0  # seconds
 FIRST_TRIM = 120.0  # behind the janitor's first round, which deletes the messages
 
@@ -57,16 +57,27 @@ class Follower:
                 self._waits = False
 
     async def look(self) -> None:
-        """One look at what is new. Raises StoreUnavailable."""
+        """One look at what is new, slice by slice until there is no more. Raises StoreUnavailable."""
         self._mind_trouble()
-        while self._figures.is_due() and await self._figures.advance():
-            await self._clock.sleep(BREATH)
         self._busy.look()
-        if self._busy.may_index:
-            await self._catch_up()
+        to_index, to_count = self._busy.may_index, self._figures.is_due()
+        while to_index or to_count:
+            begin = self._clock.monotonic()
+            to_count = to_count and await self._figures.advance()
+            to_index = to_index and await self._index_some()
+            took = self._clock.monotonic() - begin
+            self._busy.look()
+            await self._clock.sleep(0 if self._busy.is_quiet else took * RESTED)
         if self._clock.monotonic() >= self._trim_at:
             self._trim_at = self._clock.monotonic() + TRIM_EVERY
             await self.trim()
+
+    async def _index_some(self) -> bool:
+        """Whether there is more."""
+        more = await self._index.advance(self._clock.now() - GRACE)
+        if not more:
+            self._busy.has_indexed()
+        return more
 
     def _mind_trouble(self) -> None:
         """What could not be committed in time will be, with the time of its making: look at that again."""
@@ -76,17 +87,6 @@ class Follower:
             self._figures.rewind(self._trouble)
             self._index.rewind(self._trouble)
             self._trouble = None
-
-    async def _catch_up(self) -> None:
-        while True:
-            begin = self._clock.monotonic()
-            more = await self._index.advance(self._clock.now() - GRACE)
-            if not more:
-                self._busy.has_indexed()
-                return
-            took = self._clock.monotonic() - begin
-            self._busy.look()
-            await self._clock.sleep(0 if self._busy.is_quiet else took * RESTED)
 
     async def trim(self) -> None:
         """What [retention] no longer keeps goes from figures and index too. Raises StoreUnavailable."""

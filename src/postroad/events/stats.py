@@ -8,15 +8,16 @@ asks.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
+from itertools import groupby
 from typing import NamedTuple
 
 from postroad.events.model import EventKind
 from postroad.ports.clock import Clock
-from postroad.ports.figures import Count, Figure
+from postroad.ports.figures import HOUR, MINUTE, Count, Figure
 from postroad.ports.store import Lane, Store, Tx
 
 
@@ -42,6 +43,8 @@ GRACE = timedelta(seconds=10)  # an event is committed that long after its makin
 AGAIN = timedelta(minutes=5)
 KEEP_MINUTES = timedelta(days=2)
 STRIDE = timedelta(hours=1)  # counted at once, where events are few
+OLD_STRIDE = timedelta(days=1)  # the same of times of which minutes are not kept
+ROWS = 400  # figures written in one transaction
 DENSE = 50_000  # events: where there are more in an hour, fewer minutes are counted at once
 
 _MINUTE = timedelta(minutes=1)
@@ -49,17 +52,42 @@ _MARK = "figures"  # in tx.meta: what lies before it is counted
 _BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
 
 
-def figures(counts: Iterable[Count]) -> list[Figure]:
-    """Counts of events as figures: some kinds of event are one figure."""
-    sums: dict[tuple[int, str, str, int], int] = {}
+def figures(counts: Iterable[Count], width: int) -> list[Figure]:
+    """Counts of events as figures in buckets of that width; some kinds of event are one figure."""
+    sums: dict[tuple[int, int, str, str], int] = {}
     for count in counts:
-        key = (count.server, count.stream, FIGURES[EventKind(count.kind)].value, count.minute)
+        key = (count.minute - count.minute % width, count.server, count.stream, FIGURES[EventKind(count.kind)].value)
         sums[key] = sums.get(key, 0) + count.n
-    return [Figure(*key, n) for key, n in sums.items()]
+    return [Figure(server, stream, kind, bucket, n) for (bucket, server, stream, kind), n in sorted(sums.items())]
+
+
+class Portion(NamedTuple):
+    """Figures of a stretch of time that are written at once."""
+
+    start: datetime
+    end: datetime
+    width: int
+    figures: Sequence[Figure]
+
+
+def portions(stretch: Stretch, found: Sequence[Figure]) -> Iterator[Portion]:
+    """Whole buckets with not many more than `ROWS` figures; between them they cover the stretch."""
+    start, some = stretch.start, list[Figure]()
+    for bucket, group in groupby(found, key=lambda figure: figure.bucket):
+        if len(some) >= ROWS:
+            end = datetime.fromtimestamp(bucket, UTC)
+            yield Portion(start, end, stretch.width, some)
+            start, some = end, []
+        some += group
+    yield Portion(start, stretch.end, stretch.width, some)
 
 
 def minute_of(time: datetime) -> datetime:
     return time.replace(second=0, microsecond=0)
+
+
+def hour_of(time: datetime) -> datetime:
+    return time.replace(minute=0, second=0, microsecond=0)
 
 
 def counted_before(tx: Tx) -> datetime | None:
@@ -68,12 +96,13 @@ def counted_before(tx: Tx) -> datetime | None:
     return datetime.fromisoformat(mark) if mark else None
 
 
-class _Stretch(NamedTuple):
-    """Minutes that are counted, with how many events there were then."""
+class Stretch(NamedTuple):
+    """A time that is counted at once, in buckets of that width; once it is, with how many events there were."""
 
     start: datetime
     end: datetime
-    events: int
+    width: int
+    events: int = 0
 
 
 class RollUp:
@@ -83,7 +112,7 @@ class RollUp:
         self._store = store
         self._clock = clock
         self._counted: datetime | None = None
-        self._unsettled: deque[_Stretch] = deque()  # to be looked at once more
+        self._unsettled: deque[Stretch] = deque()  # to be looked at once more
 
     def is_due(self) -> bool:
         """Whether another minute is over."""
@@ -95,25 +124,26 @@ class RollUp:
         if self._counted is None:
             self._counted = await self._store.read(_start)
         start = self._counted
-        low, high = await self._store.read(lambda tx: _next(tx, start, end) or (end, end))
-        if low < high:
-            await self._count(low, high)
-        self._counted = max(start, high)
+        stretch = await self._store.read(lambda tx: _next(tx, start, end) or Stretch(end, end, MINUTE))
+        if stretch.start < stretch.end:
+            await self._count(stretch)
+        self._counted = max(start, stretch.end)
         await self._settle(end - AGAIN)
-        return high < end
+        return stretch.end < end
 
-    async def _count(self, low: datetime, high: datetime) -> None:
+    async def _count(self, stretch: Stretch) -> None:
+        low, high, width, _ = stretch
         events, counts = await self._store.read(lambda tx: (tx.figures.events(low, high), tx.figures.count(low, high)))
-        found = figures(counts)
-        await self._store.write(lambda tx: _keep(tx, low, high, found), lane=Lane.LOW)
-        self._unsettled.append(_Stretch(low, high, events))
+        for portion in portions(stretch, figures(counts, width)):
+            await self._store.write(partial(_keep, portion), lane=Lane.LOW)
+        self._unsettled.append(stretch._replace(events=events))
 
     async def _settle(self, before: datetime) -> None:
         """Count those again that have grown since."""
         while self._unsettled and self._unsettled[0].end <= before:
             stretch = self._unsettled.popleft()
             if await self._store.read(partial(_events_in, stretch)) > stretch.events:
-                await self._count(stretch.start, stretch.end)
+                await self._count(stretch)
 
     def rewind(self, to: datetime) -> None:
         """Events made since then may have been committed late: count them again. Hours are sums of minutes, and those
@@ -135,25 +165,30 @@ def _start(tx: Tx) -> datetime:
     return counted - AGAIN if counted else _BEGINNING
 
 
-def _next(tx: Tx, start: datetime, end: datetime) -> tuple[datetime, datetime] | None:
-    """What to count next: some whole minutes with events in them, of one hour."""
+def _next(tx: Tx, start: datetime, end: datetime) -> Stretch | None:
+    """What to count next: whole minutes with events in them, of one hour; of old times whole hours, of one day."""
     begin = tx.figures.first_event(start)
     if begin is None or begin >= end:
         return None
+    if begin < end - KEEP_MINUTES - OLD_STRIDE:
+        low = hour_of(begin)
+        return Stretch(low, _bounded(tx, low, low + OLD_STRIDE, STRIDE), HOUR)
     low = max(start, minute_of(begin))
-    high = min(end, low.replace(minute=0) + STRIDE)
+    return Stretch(low, _bounded(tx, low, min(end, hour_of(low) + STRIDE), _MINUTE), MINUTE)
+
+
+def _bounded(tx: Tx, low: datetime, high: datetime, step: timedelta) -> datetime:
+    """An earlier end where there are very many events before `high`: so many steps behind `low`, one at least."""
     last = tx.figures.event_behind(low, DENSE)
-    if last is not None and last < high:
-        high = max(minute_of(last), low + _MINUTE)
-    return low, high
+    return high if last is None or last >= high else low + max((last - low) // step, 1) * step
 
 
-def _events_in(stretch: _Stretch, tx: Tx) -> int:
+def _events_in(stretch: Stretch, tx: Tx) -> int:
     return tx.figures.events(stretch.start, stretch.end)
 
 
-def _keep(tx: Tx, start: datetime, end: datetime, found: Sequence[Figure]) -> None:
-    tx.figures.put(start, end, found)
+def _keep(portion: Portion, tx: Tx) -> None:
+    tx.figures.put(portion.width, portion.start, portion.end, portion.figures)
     counted = counted_before(tx)
-    if counted is None or counted < end:
-        tx.meta.put(_MARK, end.isoformat())
+    if counted is None or counted < portion.end:
+        tx.meta.put(_MARK, portion.end.isoformat())

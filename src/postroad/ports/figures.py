@@ -67,8 +67,8 @@ class Figures(Protocol):
     ) -> list[Sum]:
         """The same over servers and streams, or of one alone: by kind of event."""
 
-    def put(self, start: datetime, end: datetime, figures: Sequence[Figure]) -> None:
-        """Make these the minutes from `start` to `end`, and the hours that they lie in the sums of their minutes."""
+    def put(self, width: int, start: datetime, end: datetime, figures: Sequence[Figure]) -> None:
+        """Make these the buckets of that width from `start` to `end`. Hours follow their minutes."""
 
     def sums(
         self, width: int, start: datetime, end: datetime, *, server: ServerId | None = None, stream: str | None = None

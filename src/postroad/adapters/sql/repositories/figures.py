@@ -84,12 +84,15 @@ class Figures:
 
     # --- what is kept ---
 
-    def put(self, start: datetime, end: datetime, figures: Sequence[Figure]) -> None:
+    def put(self, width: int, start: datetime, end: datetime, figures: Sequence[Figure]) -> None:
         low, high = _seconds(start), _seconds(end)
-        self._delete(MINUTE, low, high)
-        rows: list[Row] = [(MINUTE, one.bucket, one.server, one.stream, one.kind, one.n) for one in figures]
+        self._delete(width, low, high)
+        rows: list[Row] = [(width, one.bucket, one.server, one.stream, one.kind, one.n) for one in figures]
         self._connection.insert("stat", _STAT, rows, "ON CONFLICT (width, bucket, server, stream, kind) DO NOTHING")
-        low, high = low - low % HOUR, high + -high % HOUR
+        if width == MINUTE:
+            self._sum_hours(low - low % HOUR, high + -high % HOUR)
+
+    def _sum_hours(self, low: int, high: int) -> None:
         self._delete(HOUR, low, high)
         self._connection.run(
             f"INSERT INTO stat ({', '.join(_STAT)}) SELECT {HOUR}, bucket - bucket % {HOUR}, server, stream, kind,"
