@@ -27,7 +27,7 @@ def test_the_dummy_hash_costs_what_a_real_one_does():
 def test_scram_keys_are_those_of_rfc_7677():
     """RFC 7677 §3: user `user`, password `pencil`."""
     salt = base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
-    keys = passwords.read_scram(passwords.scram_sha256(b"pencil", salt, 4096))
+    keys = passwords.make_keys("SCRAM-SHA-256", b"pencil", salt, 4096)
     auth = (
         b"n=user,r=rOprNGfwEbeRWgbNEkqO,"
         b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,"
@@ -39,7 +39,17 @@ def test_scram_keys_are_those_of_rfc_7677():
     client_signature = hmac.digest(keys.stored_key, auth, "sha256")
     client_key = bytes(a ^ b for a, b in zip(proof, client_signature, strict=True))
     assert hashlib.sha256(client_key).digest() == keys.stored_key
-    assert passwords.read_scram(b"") is None
+
+
+def test_keys_are_made_for_the_mechanisms_that_are_wanted():
+    secret = passwords.make_secret("pencil", SALT, ("SCRAM-SHA-256", "SCRAM-SHA-1"))
+    keys = passwords.read_scram(secret.scram)
+    assert {name: len(one.stored_key) for name, one in keys.items()} == {"SCRAM-SHA-256": 32, "SCRAM-SHA-1": 20}
+    assert passwords.is_current(secret, ("SCRAM-SHA-1",))
+    usual = passwords.make_secret("pencil", SALT)
+    assert passwords.is_current(usual)
+    assert not passwords.is_current(usual, ("SCRAM-SHA-256", "SCRAM-SHA-1"))
+    assert passwords.read_scram(b"") == {}
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,2 @@
-"""SASL exchanges (RFC 4422), server and client side: PLAIN, LOGIN; SCRAM and OAUTHBEARER will join them."""
+"""SASL exchanges, the server's side (RFC 4422): PLAIN, LOGIN, SCRAM with channel binding, OAUTHBEARER and XOAUTH2,
+EXTERNAL. `mechanisms` is the table of them all."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from postroad.proto.sasl.exchange import Challenge, Credentials, Failure, ServerExchange, Step
-
-MAX_FIELD = 1024  # octets of a name or password: more is no person's, and hashing it would be our work
+from postroad.proto.sasl.exchange import Challenge, Credentials, Failure, ServerExchange, Step, read_field
 
 
 class PlainServer:
@@ -21,7 +19,7 @@ class PlainServer:
         fields = response.split(b"\0")
         if len(fields) != 3:
             return Failure("PLAIN: not two NULs")
-        authzid, name, password = (_text(field) for field in fields)
+        authzid, name, password = (read_field(field) for field in fields)
         if authzid is None or not name or not password:
             return Failure("PLAIN: a field is empty, too long or not UTF-8")
         if authzid and authzid.lower() != name.lower():
@@ -40,7 +38,7 @@ class LoginServer:
     def step(self, response: bytes | None) -> Step:
         if response is None:
             return Challenge(b"Username:")
-        text = _text(response)
+        text = read_field(response)
         if not text:
             return Failure("LOGIN: a field is empty, too long or not UTF-8")
         if self._name is None:
@@ -50,13 +48,3 @@ class LoginServer:
 
 
 SERVER_MECHANISMS: Final[dict[str, Callable[[], ServerExchange]]] = {"PLAIN": PlainServer, "LOGIN": LoginServer}
-
-
-def _text(field: bytes) -> str | None:
-    """The field decoded; None when it is not UTF-8, holds a NUL or is too long."""
-    if len(field) > MAX_FIELD or b"\0" in field:
-        return None
-    try:
-        return field.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
