@@ -73,7 +73,7 @@ def test_a_walk(stranger: Visit, stage: Stage) -> None:
     tab_to(page, "What was said")
     page.keyboard.press("Enter")
     expect(page.get_by_text("STARTTLS").first).to_be_visible()
-    message = stage.waiting("by-keys@down.test", "Held by keys")
+    message = stage.waiting("by-keys@down.test", "Held without a mouse")
     stranger.open(f"/console/messages/{message}")
     tab_to(page, "Hold")
     page.keyboard.press("Enter")
@@ -86,7 +86,7 @@ def test_a_walk(stranger: Visit, stage: Stage) -> None:
     tab_to(page, "one.test")
     with stranger.changing():
         page.keyboard.press("Enter")
-    tab_to(page, "Alice Ahlgren")
+    tab_to(page, "AAlice Ahlgren")
     page.keyboard.press("Enter")
     tab_to(page, "Sign out")
     with stranger.changing():
@@ -110,10 +110,10 @@ def go(visit: Visit, key: str) -> None:
 
 
 def tab_to(page: Page, text: str, most: int = 80) -> None:
-    """Press Tab until the element with this text has the focus."""
+    """Press Tab until the element that begins with this text has the focus."""
     for _ in range(most):
         page.keyboard.press("Tab")
-        said = page.evaluate("(document.activeElement.ariaLabel || '') + ' ' + document.activeElement.textContent")
-        if text in said:
+        said = page.evaluate("document.activeElement.ariaLabel || document.activeElement.textContent")
+        if " ".join(said.split()).startswith(text):
             return
     raise AssertionError(f"Tab does not lead to {text!r}")

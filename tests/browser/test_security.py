@@ -112,6 +112,7 @@ def test_other_sessions_can_be_ended(dave: Visit, browser: Browser, stage: Stage
     elsewhere = context(browser, stage)
     other = watch(elsewhere.new_page(), stage.origin)
     sign_in(other, email_of(request))
+    other.open("/console/domains")
     page = dave.open("/console/security").page
     dave.look("security-sessions")
     page.get_by_role("button", name="End all others").click()
