@@ -49,7 +49,7 @@ QUERIES = (
     "reply:4f2", 'reply:"over quota"', "state:bounced", "state:failed", "state:deferred", "state:queued state:expired",
     "from:alice to:bob state:delivered", "stream:outbound", "server:shop invoice", "server:2", "server:nobody", "zzz",
     "since:1m", "until:1m inv", "on:today reinvest", "id:0", "/11", '"7/11"', 'reply:"bob"', "example to:bob",
-    "from:hello subject:alice",
+    "from:hello subject:alice", "id:0 invoice",
 )  # fmt: skip
 
 

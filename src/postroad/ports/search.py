@@ -46,10 +46,13 @@ class MessageQuery(Record, frozen=True):
     until: datetime | None = None
 
     @property
+    def is_selective(self) -> bool:
+        """Whether it is about more than times and ids, so that many rows may have to be looked at for one that fits."""
+        return bool(self.terms or self.states or self.deferred or self.stream or self.server_id is not None)
+
+    @property
     def wants_index(self) -> bool:
-        """Whether an index finds more quickly what the newest rows need not have."""
-        some = self.terms or self.states or self.deferred or self.stream or self.server_id is not None
-        return bool(some) and self.ids is None
+        return self.is_selective and (self.ids is None or self.ids[1] - self.ids[0] > 1)
 
 
 class FoundMessage(Record, frozen=True):

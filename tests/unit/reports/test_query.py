@@ -71,7 +71,8 @@ def test_ids_are_known_whole_begun_and_as_uuids() -> None:
     low, high = begun
     assert low <= number < high
     assert high - low == 1 << 5 * 7
-    assert not read(f"id:{text}").wants_index
+    assert not read(f"id:{text} invoice").wants_index
+    assert read(f"id:{text[:6]} invoice").wants_index
 
 
 def test_other_ids_are_message_ids() -> None:

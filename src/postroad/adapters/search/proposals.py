@@ -33,9 +33,15 @@ MAX_WORD = 100  # characters; longer words are known by their beginning
 
 def bounds(query: MessageQuery, below: MessageId | None, above: MessageId) -> tuple[int, int]:
     """The ids that may fit: from the first up to the second."""
-    low = max(above, first_id_at(query.since - EARLIER)) if query.since else above
-    high = MAX_ID if below is None else below
-    return low, min(high, first_id_at(query.until + CLOCKS)) if query.until else high
+    lows, highs = [int(above)], [MAX_ID if below is None else below]
+    if query.ids:
+        lows.append(query.ids[0])
+        highs.append(query.ids[1])
+    if query.since:
+        lows.append(first_id_at(query.since - EARLIER))
+    if query.until:
+        highs.append(first_id_at(query.until + CLOCKS))
+    return max(lows), min(highs)
 
 
 def state_facets(query: MessageQuery) -> list[str]:

@@ -46,23 +46,25 @@ class SearchRows:
             bottom, top = max(bottom, query.ids[0]), min(top, query.ids[1])
         if query.until:
             top = min(top, first_id_at(query.until + _CLOCKS))
-        count, low = self._connection.rows(
-            "SELECT COUNT(*), MIN(id) FROM"
-            " (SELECT id FROM message WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?) AS stretch",
-            (top, bottom, window),
-        )[0]
-        if not count:
-            return Walk([], None)
-        terms, params = self._conditions(query, (*query.terms,))
+        low = self._end_of_window(top, bottom, window) if query.is_selective else None
+        terms, params = self._conditions(query, query.terms)
         condition = " AND ".join(["message.id < ?", "message.id >= ?", *terms])
         rows = self._connection.rows(
             f"SELECT message.id FROM message WHERE {condition} ORDER BY message.id DESC LIMIT ?",
-            [top, low, *params, limit],
+            [top, bottom if low is None else low, *params, limit],
         )
         found = [MessageId(row[0]) for row in rows]
-        if len(found) == limit:
-            return Walk(found, found[-1])
-        return Walk(found, MessageId(low) if count == window else None)
+        return Walk(found, found[-1] if len(found) == limit else low)
+
+    def _end_of_window(self, top: int, bottom: int, window: int) -> MessageId | None:
+        """The last of so many rows; None where there are fewer."""
+        row = first(
+            self._connection.rows(
+                "SELECT id FROM message WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+                (top, bottom, window - 1),
+            )
+        )
+        return MessageId(row[0]) if row else None
 
     def touched(self, since: EventId, *, below: MessageId | None, under: MessageId) -> list[MessageId]:
         # The sums keep the engine from walking the index of messages, which has every event.
