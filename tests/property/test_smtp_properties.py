@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from postroad.mail.address import Address, Domain, ForwardPath, ReversePath
 from postroad.proto.dotstuff import DotReader, DotStuffer, unstuff
-from postroad.proto.smtp.grammar import VERBS, Mail, MailParameters, Rcpt, decode_xtext, encode_xtext
+from postroad.proto.smtp.encodings import decode_xtext, encode_xtext
+from postroad.proto.smtp.grammar import VERBS, Mail, Rcpt
+from postroad.proto.smtp.parameters import MailParameters
 from postroad.proto.smtp.profile import Dialect, ServerProfile
 from postroad.testing.smtp import converse
 

@@ -44,6 +44,7 @@ from postroad.ports.handoff import Handoff, Ownership
 from postroad.ports.ids import BlobId, IdSource, MessageId, id_text
 from postroad.ports.store import AccountRecord, Lane, Refusal, Store, StoreUnavailable, Tx
 from postroad.ports.uuids import uuid_text
+from postroad.proto.smtp.parameters import NO_PARAMETERS, NO_RCPT_PARAMETERS, MailParameters, RcptParameters
 from postroad.routing.aliases import Resolution
 from postroad.routing.directory import Directory
 
@@ -114,9 +115,11 @@ class Intake:
         *,
         account: AccountRecord | None = None,
         access: Access | None = None,
+        parameters: MailParameters = NO_PARAMETERS,
     ) -> MailTransaction | Status:
         """MAIL: a transaction, or the refusal. One of a program, which has `access`, wants `admit_program` next."""
         transaction = MailTransaction(origin, reverse_path, size, body, account)
+        transaction.parameters = parameters
         if access is not None and access.server is not None:
             transaction.access = access
             transaction.server, transaction.sandbox = access.server.id, access.server.sandbox
@@ -147,8 +150,12 @@ class Intake:
             return _NOT_NOW.because(str(error))
         return None if transaction.access is not None else REVOKED
 
-    def recipient(self, transaction: MailTransaction, path: ForwardPath) -> Status | Awaitable[Status]:
+    def recipient(
+        self, transaction: MailTransaction, path: ForwardPath, parameters: RcptParameters = NO_RCPT_PARAMETERS
+    ) -> Status | Awaitable[Status]:
         """RCPT: 250 and the recipient is taken, or the refusal."""
+        if parameters.asks:
+            transaction.wishes[str(path)] = parameters
         if transaction.sandbox:
             return self._judge_in_sandbox(transaction, path)
         resolution = self._directory.resolve(path)

@@ -11,6 +11,7 @@ from postroad.mail.envelope import Origin
 from postroad.mail.status import Status, status
 from postroad.ports.ids import MessageId, ServerId
 from postroad.ports.store import Acceptance, AccountRecord
+from postroad.proto.smtp.parameters import NO_PARAMETERS, MailParameters, RcptParameters
 from postroad.routing.aliases import Target
 from postroad.routing.routes import LOCAL_DEST
 
@@ -60,6 +61,7 @@ class MailTransaction:
         "metadata",
         "missed_answer",
         "origin",
+        "parameters",
         "planned",
         "received",
         "recipients",
@@ -70,6 +72,7 @@ class MailTransaction:
         "stream",
         "tag",
         "tracking",
+        "wishes",
     )
 
     def __init__(
@@ -81,6 +84,8 @@ class MailTransaction:
         account: AccountRecord | None = None,
     ) -> None:
         self.origin = origin
+        self.parameters: MailParameters = NO_PARAMETERS  # what MAIL FROM said beside SIZE and BODY
+        self.wishes: dict[str, RcptParameters] = {}  # by recipient as the client named it; those alone that said any
         self.reverse_path = reverse_path
         self.size = size  # SIZE= of MAIL FROM (RFC 1870)
         self.body = body  # BODY= of MAIL FROM (RFC 6152)

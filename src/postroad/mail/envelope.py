@@ -19,6 +19,17 @@ class BodyFlag(IntFlag):
     EIGHT_BIT = 2  # some octet is above 127
     NUL = 4  # some octet is zero
     LONG_LINES = 8  # some line is longer than 998 octets (RFC 5322 §2.1.1)
+    BINARY = 16  # a CR or LF stands alone, or NULs hide a lone dot: never sent by DATA (RFC 3030 §3)
+
+
+class Notify(IntFlag):
+    """What a sender wants to hear of one recipient (NOTIFY, RFC 3461 §4.1)."""
+
+    UNSAID = 0
+    NEVER = 1
+    SUCCESS = 2
+    FAILURE = 4
+    DELAY = 8
 
 
 class TlsInfo(Struct, frozen=True, gc=False):

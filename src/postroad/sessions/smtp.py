@@ -213,6 +213,7 @@ class SmtpSession:
             parameters.body,
             account=self._account,
             access=self._access,
+            parameters=parameters,
         )
         if isinstance(begun, Status):
             self._refuse(Stage.MAIL, begun, reverse_path=str(event.reverse_path))
@@ -242,7 +243,7 @@ class SmtpSession:
 
     def _rcpt(self, event: RcptReceived) -> Waiting:
         assert self._transaction is not None
-        verdict = self._front.intake.recipient(self._transaction, event.forward_path)
+        verdict = self._front.intake.recipient(self._transaction, event.forward_path, event.parameters)
         if isinstance(verdict, Status):
             self._answer_recipient(event.forward_path, verdict)
             return None

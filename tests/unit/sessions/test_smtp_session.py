@@ -16,6 +16,7 @@ from postroad.mail.status import Status, status
 from postroad.ports.ids import AccountId
 from postroad.ports.net import Endpoint
 from postroad.ports.store import AccountRecord, Refusal
+from postroad.proto.smtp.parameters import NO_PARAMETERS, NO_RCPT_PARAMETERS, MailParameters, RcptParameters
 from postroad.proto.smtp.profile import Dialect, ServerProfile
 from postroad.proto.wire import Signal
 from postroad.sessions.smtp import SmtpFront, SmtpSession
@@ -66,17 +67,21 @@ class FakeIntake:
         *,
         account: Any = None,
         access: Any = None,
+        parameters: MailParameters = NO_PARAMETERS,
     ) -> MailTransaction | Status:
         self.origins.append(origin)
         self.accounts.append(account)
         begun = MailTransaction(origin, reverse_path, size, body, account)
+        begun.parameters = parameters
         begun.access = access
         return self.sender or begun
 
     def admit_program(self, transaction: MailTransaction) -> Any:
         return self.admission
 
-    def recipient(self, transaction: MailTransaction, path: ForwardPath) -> Any:
+    def recipient(
+        self, transaction: MailTransaction, path: ForwardPath, parameters: RcptParameters = NO_RCPT_PARAMETERS
+    ) -> Any:
         if isinstance(self.verdict, Exception):
             raise self.verdict
         return self.verdict

@@ -22,7 +22,7 @@ _INTERRUPTIONS: Final = {
     Interruption.SHUTDOWN: (replies.SHUTTING_DOWN, EndReason.SHUTDOWN),
     Interruption.OVERLOAD: (replies.OVERLOADED, EndReason.OVERLOAD),
 }
-_STAGES: Final = {"AUTH": Stage.AUTH, "MAIL": Stage.MAIL, "RCPT": Stage.RCPT, "DATA": Stage.DATA}
+_STAGES: Final = {"AUTH": Stage.AUTH, "MAIL": Stage.MAIL, "RCPT": Stage.RCPT, "DATA": Stage.DATA, "BDAT": Stage.DATA}
 
 
 class Conversation:

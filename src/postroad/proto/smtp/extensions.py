@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+# What is built through to its end, and so announced. A word that is missing here is neither offered nor taken.
+BUILT: frozenset[str] = frozenset((
+    "PIPELINING", "SIZE", "8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES", "STARTTLS", "AUTH", "LIMITS", "HELP",
+))  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -16,6 +21,12 @@ class Offer:
     max_size: int
     starttls: bool  # a certificate exists and TLS is not active
     auth_mechanisms: tuple[str, ...]  # empty: none now
+    keywords: frozenset[str] = BUILT
+    privileged: bool = False  # the client has logged in, or is listed
+    max_recipients: int = 0  # none said
+    max_transactions: int = 0
+    max_hold: int = 0  # seconds
+    horizon: str = ""  # the latest time that a message may be held until, RFC 3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +36,56 @@ class Extension:
     keyword: str
     rfc: int
     offered: Callable[[Offer], str | None]
+    privileged: bool = False  # not for strangers
 
 
 def _always(_offer: Offer) -> str:
     return ""
 
 
+def _limits(offer: Offer) -> str | None:
+    """RFC 9422 §4: one to six digits each."""
+    known = (("RCPTMAX", offer.max_recipients), ("MAILMAX", offer.max_transactions))
+    return " ".join(f"{name}={value}" for name, value in known if 0 < value < 10**6) or None
+
+
+def _future_release(offer: Offer) -> str | None:
+    """RFC 4865 §4: how long, and until when."""
+    return f"{offer.max_hold} {offer.horizon}" if 0 < offer.max_hold < 10**9 and offer.horizon else None
+
+
 EXTENSIONS = (
     Extension("PIPELINING", 2920, _always),
     Extension("SIZE", 1870, lambda offer: str(offer.max_size)),
     Extension("8BITMIME", 6152, _always),
+    Extension("CHUNKING", 3030, _always),
+    Extension("BINARYMIME", 3030, _always),
+    Extension("SMTPUTF8", 6531, _always),
     Extension("ENHANCEDSTATUSCODES", 2034, _always),
+    Extension("DSN", 3461, _always),
+    Extension("LIMITS", 9422, _limits),
+    Extension("FUTURERELEASE", 4865, _future_release, privileged=True),
+    Extension("DELIVERBY", 2852, _always, privileged=True),
+    Extension("MT-PRIORITY", 6710, _always, privileged=True),
+    Extension("HELP", 5321, _always),
     Extension("STARTTLS", 3207, lambda offer: "" if offer.starttls else None),
     Extension("AUTH", 4954, lambda offer: " ".join(offer.auth_mechanisms) or None),
 )
 
 
+def for_client(keywords: frozenset[str], *, privileged: bool) -> frozenset[str]:
+    """What of `keywords` is for this client."""
+    return keywords - (frozenset() if privileged else _PRIVILEGED)
+
+
+_PRIVILEGED = frozenset(extension.keyword for extension in EXTENSIONS if extension.privileged)
+
+
 def ehlo_lines(offer: Offer) -> list[str]:
     """The keyword lines of an EHLO response."""
-    lines = ((extension.keyword, extension.offered(offer)) for extension in EXTENSIONS)
+    keywords = for_client(offer.keywords, privileged=offer.privileged)
+    rows = (extension for extension in EXTENSIONS if extension.keyword in keywords)
+    lines = ((extension.keyword, extension.offered(offer)) for extension in rows)
     return [f"{keyword} {arguments}".rstrip() for keyword, arguments in lines if arguments is not None]
 
 
@@ -77,6 +119,40 @@ class Capabilities:
     def size(self) -> bool:
         """Whether MAIL may carry SIZE=."""
         return "SIZE" in self.keywords
+
+    @property
+    def chunking(self) -> bool:
+        return "CHUNKING" in self.keywords
+
+    @property
+    def binary_mime(self) -> bool:
+        """Whether content may come as it is: by BDAT, announced as BINARYMIME (RFC 3030 §3)."""
+        return "BINARYMIME" in self.keywords and "CHUNKING" in self.keywords
+
+    @property
+    def smtp_utf8(self) -> bool:
+        return "SMTPUTF8" in self.keywords
+
+    @property
+    def dsn(self) -> bool:
+        return "DSN" in self.keywords
+
+    @property
+    def max_recipients(self) -> int | None:
+        """RCPTs in one transaction (RFC 9422 §4.2); None when it names no limit."""
+        return self._limit("RCPTMAX=")
+
+    @property
+    def max_transactions(self) -> int | None:
+        """MAILs in one conversation (RFC 9422 §4.1)."""
+        return self._limit("MAILMAX=")
+
+    def _limit(self, name: str) -> int | None:
+        for argument in self.keywords.get("LIMITS", ()):
+            value = argument[len(name) :]
+            if argument[: len(name)].upper() == name and value.isascii() and value.isdigit() and len(value) <= 6:
+                return int(value) or None
+        return None
 
     @property
     def max_size(self) -> int | None:

@@ -1,17 +1,16 @@
-"""Command lines and ESMTP parameters, read and written by both sides (RFC 5321 §4.1.1, §4.1.2).
+"""Command lines, read and written by both sides (RFC 5321 §4.1.1, §4.1.2).
 
-`VERBS` and `MAIL_PARAMETERS` are the tables. A line that cannot be read raises `CommandFault` with the reply that says
-so; `smtp.server` sends it. Where we are more lenient than the grammar, it is written beside the line.
+`VERBS` is the table; `parameters.py` has those of MAIL's and RCPT's parameters. A line that cannot be read raises
+`CommandFault` with the reply that says so; `smtp.server` sends it. Where we are more lenient than the grammar, it is
+written beside the line.
 """
 
 from __future__ import annotations
 
 import re
-from binascii import Error as Base64Error
-from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
@@ -23,43 +22,39 @@ from postroad.mail.address import (
     parse_forward_path,
     parse_reverse_path,
 )
+from postroad.proto.smtp.encodings import decode_base64, encode_base64
+from postroad.proto.smtp.parameters import (
+    MAIL_PARAMETERS,
+    MAX_MAIL_LINE,
+    MAX_RCPT_LINE,
+    NO_PARAMETERS,
+    NO_RCPT_PARAMETERS,
+    RCPT_PARAMETERS,
+    MailParameters,
+    RcptParameters,
+    read_mail_parameters,
+    read_rcpt_parameters,
+    written,
+)
 from postroad.proto.smtp.reply import (
     BAD_BASE64,
+    BAD_CHUNK,
+    NEEDS_SMTPUTF8,
     NO_ARGUMENT_ALLOWED,
-    UNKNOWN_PARAMETER,
-    Reply,
+    CommandFault,
     bad_argument,
 )
 
 MAX_COMMAND_LINE = 512  # octets with CRLF, RFC 5321 §4.5.3.1.4
-MAX_MAIL_LINE = 512 + 26 + 17 + 500  # what SIZE (RFC 1870 §3), BODY (RFC 6152 §2) and AUTH (RFC 4954 §3) add
+MAX_VRFY_LINE = MAX_COMMAND_LINE + 10  # SMTPUTF8, RFC 6531 §3.7.4.2
 MAX_AUTH_LINE = 12288  # octets with CRLF, RFC 4954 §4.3
 
 _QUOTED_PATH = re.compile(r'<((?:[^"<>]|"(?:[^"\\]|\\.)*")*)>')
 _HELLO_NAME = re.compile(r"[!-~]+")
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
-
-
-class CommandFault(Exception):  # noqa: N818 - the peer's, and an answer rather than an error
-    """The line is not a command that we can read; `reply` is what to answer."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(str(reply))
-        self.reply = reply
+_CHUNK = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------
-
-
-class MailParameters(NamedTuple):
-    """The ESMTP parameters of MAIL."""
-
-    size: int | None = None  # SIZE=, RFC 1870
-    body: str = ""  # BODY=: "", 7BIT or 8BITMIME, RFC 6152
-    auth: str | None = None  # AUTH=, decoded; "" for `<>`, RFC 4954 §5
-
-
-NO_PARAMETERS = MailParameters()
 
 
 class Hello(Struct, frozen=True, gc=False):
@@ -77,19 +72,26 @@ class Mail(Struct, frozen=True, gc=False):
     parameters: MailParameters = NO_PARAMETERS
 
     def line(self) -> bytes:
-        written = "".join(
-            f" {keyword}={parameter.write(value)}"
-            for keyword, parameter in MAIL_PARAMETERS.items()
-            if (value := getattr(self.parameters, parameter.field)) != getattr(NO_PARAMETERS, parameter.field)
-        )
-        return f"MAIL FROM:<{self.reverse_path}>{written}\r\n".encode("ascii")
+        return f"MAIL FROM:<{self.reverse_path}>{written(self.parameters, MAIL_PARAMETERS)}\r\n".encode()
 
 
 class Rcpt(Struct, frozen=True, gc=False):
     forward_path: ForwardPath
+    parameters: RcptParameters = NO_RCPT_PARAMETERS
+    utf8: bool = False  # the line had characters beyond ASCII
 
     def line(self) -> bytes:
-        return f"RCPT TO:<{self.forward_path}>\r\n".encode("ascii")
+        return f"RCPT TO:<{self.forward_path}>{written(self.parameters, RCPT_PARAMETERS)}\r\n".encode()
+
+
+class Bdat(Struct, frozen=True, gc=False):
+    """A chunk of so many octets follows the line (RFC 3030 §2)."""
+
+    size: int
+    last: bool = False
+
+    def line(self) -> bytes:
+        return b"BDAT %d LAST\r\n" % self.size if self.last else b"BDAT %d\r\n" % self.size
 
 
 class Auth(Struct, frozen=True, gc=False):
@@ -109,10 +111,10 @@ class Plain(Struct, frozen=True, gc=False):
     argument: str = ""
 
     def line(self) -> bytes:
-        return f"{self.verb} {self.argument}".rstrip().encode("ascii") + b"\r\n"
+        return f"{self.verb} {self.argument}".rstrip().encode() + b"\r\n"
 
 
-Command = Hello | Mail | Rcpt | Auth | Plain
+Command = Hello | Mail | Rcpt | Bdat | Auth | Plain
 
 
 # --- reading them -----------------------------------------------------------------------------------------------------
@@ -144,17 +146,27 @@ def read_mail(_verb: str, argument: str) -> Mail:
         reverse_path = parse_reverse_path(path)
     except AddressError as error:
         raise CommandFault(bad_argument(f"Bad sender address: {error}", "5.1.7")) from None
-    return Mail(reverse_path, read_parameters(parameters) if parameters else NO_PARAMETERS)
+    asked = read_mail_parameters(parameters) if parameters else NO_PARAMETERS
+    if not (asked.utf8 or argument.isascii()):
+        raise CommandFault(NEEDS_SMTPUTF8)  # RFC 6531 §3.4
+    return Mail(reverse_path, asked)
 
 
 def read_rcpt(_verb: str, argument: str) -> Rcpt:
     path, parameters = _split_path(argument, "TO:", "Syntax: RCPT TO:<address>")
-    if parameters:
-        raise CommandFault(UNKNOWN_PARAMETER)
     try:
-        return Rcpt(parse_forward_path(path))
+        forward_path = parse_forward_path(path)
     except AddressError as error:
         raise CommandFault(bad_argument(f"Bad recipient address: {error}", "5.1.3")) from None
+    asked = read_rcpt_parameters(parameters) if parameters else NO_RCPT_PARAMETERS
+    return Rcpt(forward_path, asked, not argument.isascii())
+
+
+def read_bdat(_verb: str, argument: str) -> Bdat:
+    match = _CHUNK.fullmatch(argument)
+    if not match:
+        raise CommandFault(BAD_CHUNK)
+    return Bdat(int(match[1]), match[2] is not None)
 
 
 def read_auth(_verb: str, argument: str) -> Auth:
@@ -188,17 +200,19 @@ VERBS: dict[str, Verb] = {
         Verb("HELO", "HELO hostname", read_hello),
         Verb("EHLO", "EHLO hostname", read_hello),
         Verb("LHLO", "LHLO hostname", read_hello),  # RFC 2033 §4.1
-        Verb("MAIL", "MAIL FROM:<address> [SIZE=n] [BODY=7BIT|8BITMIME] [AUTH=address]", read_mail, MAX_MAIL_LINE),
-        Verb("RCPT", "RCPT TO:<address>", read_rcpt),
+        Verb("MAIL", "MAIL FROM:<address> [parameters]", read_mail, MAX_MAIL_LINE),
+        Verb("RCPT", "RCPT TO:<address> [parameters]", read_rcpt, MAX_RCPT_LINE),
         Verb("DATA", "DATA", read_without_argument),
+        Verb("BDAT", "BDAT octets [LAST]", read_bdat),
         Verb("RSET", "RSET", read_without_argument),
         Verb("NOOP", "NOOP [text]", Plain),
         Verb("QUIT", "QUIT", read_without_argument),
         Verb("HELP", "HELP [verb]", Plain),
-        Verb("VRFY", "VRFY text", read_with_text),
+        Verb("VRFY", "VRFY text", read_with_text, MAX_VRFY_LINE),
         Verb("STARTTLS", "STARTTLS", read_without_argument),
         Verb("AUTH", "AUTH mechanism [initial-response]", read_auth, MAX_AUTH_LINE),
-        Verb("EXPN", "EXPN text", None),
+        Verb("EXPN", "EXPN text", None),  # it would tell who is behind an alias
+        Verb("ETRN", "ETRN domain", None),  # RFC 1985: a stranger would start our queue
         Verb("TURN", "TURN", None),  # RFC 5321 appendix F
         Verb("SEND", "SEND FROM:<address>", None),
         Verb("SOML", "SOML FROM:<address>", None),
@@ -225,79 +239,3 @@ def _split_path(argument: str, word: str, syntax: str) -> tuple[str, str]:
     if not end or (len(rest) > end and rest[end] != " "):
         raise CommandFault(bad_argument(syntax, "5.5.2"))
     return path, rest[end + 1 :]
-
-
-# --- ESMTP parameters of MAIL -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """`read` returns None for a bad value."""
-
-    field: str
-    read: Callable[[str], Any]
-    write: Callable[[Any], str]
-
-
-def _read_size(value: str) -> int | None:
-    """1 to 20 digits (RFC 1870 §3)."""
-    return int(value) if value.isdigit() and len(value) <= 20 else None
-
-
-def _read_body(value: str) -> str | None:
-    value = value.upper()
-    return value if value in ("7BIT", "8BITMIME") else None
-
-
-def _read_auth(value: str) -> str | None:
-    text = decode_xtext(value)
-    return "" if text == "<>" else text or None
-
-
-MAIL_PARAMETERS: Mapping[str, Parameter] = {
-    "SIZE": Parameter("size", _read_size, str),
-    "BODY": Parameter("body", _read_body, str),
-    "AUTH": Parameter("auth", _read_auth, lambda value: encode_xtext(value) or "<>"),
-}
-
-
-def read_parameters(text: str) -> MailParameters:
-    """Read ` KEYWORD=value` words. Raises CommandFault: 555 for unknown ones, 501 for bad values."""
-    values: dict[str, Any] = {}
-    for word in text.split():
-        keyword, _, value = word.partition("=")
-        parameter = MAIL_PARAMETERS.get(keyword.upper())
-        if parameter is None:
-            raise CommandFault(UNKNOWN_PARAMETER)
-        read = parameter.read(value)
-        if read is None or parameter.field in values:
-            raise CommandFault(bad_argument(f"Bad value of {keyword.upper()}"))
-        values[parameter.field] = read
-    return MailParameters(**values)
-
-
-# --- encodings --------------------------------------------------------------------------------------------------------
-
-
-def decode_base64(data: bytes) -> bytes | None:
-    """Strict base64 (RFC 4648 §4): no other characters, padded; None otherwise."""
-    try:
-        return a2b_base64(data, strict_mode=True) if data else b""
-    except Base64Error:
-        return None
-
-
-def encode_base64(data: bytes) -> bytes:
-    return b2a_base64(data, newline=False)
-
-
-def decode_xtext(text: str) -> str | None:
-    """RFC 3461 §4; None when it is not xtext or hides what a line may not have."""
-    if not _XTEXT.fullmatch(text):
-        return None
-    decoded = re.sub(r"\+([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), text)
-    return decoded if decoded.isascii() and decoded.isprintable() else None
-
-
-def encode_xtext(text: str) -> str:
-    return "".join(char if "!" <= char <= "~" and char not in "+=" else f"+{ord(char):02X}" for char in text)

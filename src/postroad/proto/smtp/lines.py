@@ -9,13 +9,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 from postroad.proto.smtp import reply as replies
-from postroad.proto.smtp.grammar import MAX_COMMAND_LINE, VERBS, Command, CommandFault
-from postroad.proto.smtp.reply import Reply
+from postroad.proto.smtp.encodings import CONTROLS
+from postroad.proto.smtp.grammar import MAX_COMMAND_LINE, VERBS, Command
+from postroad.proto.smtp.reply import CommandFault, Reply
 
 # A browser that was made to talk to a mail server must not get as far as its body, which an attacker chose.
 _HTTP = frozenset(("GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE", "PRI"))
 _REMEMBERED_OCTETS = 128  # longer lines are not remembered
 _REMEMBERED_LINES = 2048
+_WITH_ADDRESSES = frozenset(("MAIL ", "RCPT ", "VRFY "))
 _SECRET = b"Aa"  # what AUTH begins with: its line may hold a password
 
 
@@ -61,8 +63,19 @@ def _text(line: bytes) -> str:
     try:
         text = line[:-2].decode("ascii").rstrip(" ")  # RFC 5321 §4.1.1: trailing white space is tolerated
     except UnicodeDecodeError:
-        raise Unreadable(_non_ascii(line)) from None
+        return _utf8_text(line)
     if not text.isprintable():
+        raise Unreadable(replies.BAD_CHARACTERS)
+    return text
+
+
+def _utf8_text(line: bytes) -> str:
+    """Addresses may be in UTF-8 (RFC 6531 §3.3), other words not; anything else is noise."""
+    try:
+        text = line[:-2].decode("utf-8").rstrip(" ")
+    except UnicodeDecodeError:
+        raise Unreadable(replies.BAD_CHARACTERS) from None
+    if text[:5].upper() not in _WITH_ADDRESSES or CONTROLS.search(text):
         raise Unreadable(replies.BAD_CHARACTERS)
     return text
 
@@ -73,12 +86,3 @@ def _unknown(word: str, text: str, length: int) -> Unreadable:
     if length > MAX_COMMAND_LINE:
         return Unreadable(replies.LINE_TOO_LONG)
     return Unreadable(replies.UNKNOWN_COMMAND, text=text)
-
-
-def _non_ascii(line: bytes) -> Reply:
-    """An address in UTF-8 is told what it lacks; anything else is noise (RFC 6531 §3.5)."""
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return replies.BAD_CHARACTERS
-    return replies.NEEDS_SMTPUTF8 if line[:4].upper() in (b"MAIL", b"RCPT") else replies.BAD_CHARACTERS

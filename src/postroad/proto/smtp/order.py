@@ -6,15 +6,18 @@ Pure: each function returns the reply that refuses, or None. `server.py` acts on
 from __future__ import annotations
 
 from postroad.proto.smtp import reply as replies
-from postroad.proto.smtp.grammar import Auth, Mail
-from postroad.proto.smtp.profile import ServerProfile
+from postroad.proto.smtp.body import ChunkReader
+from postroad.proto.smtp.grammar import Auth, Mail, Rcpt
+from postroad.proto.smtp.profile import ServerProfile, offers
 from postroad.proto.smtp.reply import Reply
 
 
 class Progress:
     """How far a conversation is."""
 
-    __slots__ = ("authenticated", "hello", "open", "recipients", "secured", "tried")
+    __slots__ = (
+        "asks", "authenticated", "content", "hello", "lost", "open", "recipients", "secured", "tried",
+    )  # fmt: skip
 
     def __init__(self, *, secured: bool) -> None:
         self.hello = ""  # HELO, EHLO or LHLO; empty before it
@@ -23,29 +26,62 @@ class Progress:
         self.open = False  # a MAIL was accepted
         self.tried = False  # a RCPT was seen since
         self.recipients = 0  # RCPTs accepted
+        self.asks: frozenset[str] = frozenset()  # the extensions that its MAIL asked for
+        self.content: ChunkReader | None = None  # what comes by BDAT, from its first chunk to its last
+        self.lost = False  # a chunk was refused: those behind it, already on their way, belong to nothing
 
     def begin_transaction(self) -> None:
-        self.open, self.tried, self.recipients = True, False, 0
+        self.open, self.tried, self.recipients, self.lost = True, False, 0, False
 
     def end_transaction(self) -> bool:
         """Forget it; tells whether there was one."""
         was_open, self.open, self.tried, self.recipients = self.open, False, False, 0
+        self.content, self.lost = None, False
         return was_open
 
 
-def against_mail(progress: Progress, profile: ServerProfile, command: Mail) -> Reply | None:
+def against_mail(progress: Progress, profile: ServerProfile, command: Mail, *, listed: bool) -> Reply | None:
     if not progress.hello:
         return replies.SAY_HELLO_FIRST
     if progress.open:
         return replies.NESTED_MAIL
     if profile.require_auth and not progress.authenticated:
         return replies.AUTH_REQUIRED if progress.secured or not profile.starttls else replies.TLS_FIRST
-    size = command.parameters.size
+    parameters = command.parameters
+    if parameters.asks and not parameters.asks <= offers(profile, privileged=progress.authenticated or listed):
+        return replies.UNKNOWN_PARAMETER
+    if parameters.hold_for is not None and parameters.hold_for > profile.max_hold:
+        return replies.HOLD_TOO_LONG  # RFC 4865 §4
+    size = parameters.size
     return replies.TOO_LARGE if size is not None and size > profile.max_size else None  # RFC 1870 §6.1
+
+
+def against_rcpt(progress: Progress, profile: ServerProfile, command: Rcpt) -> Reply | None:
+    if not progress.open:
+        return replies.SAY_MAIL_FIRST
+    if progress.content is not None:
+        return replies.BODY_HAS_BEGUN
+    if command.utf8 and "SMTPUTF8" not in progress.asks:
+        return replies.NEEDS_SMTPUTF8  # RFC 6531 §3.5
+    asks = command.parameters.asks
+    return replies.UNKNOWN_PARAMETER if asks and not asks <= profile.extensions else None
 
 
 def against_data(progress: Progress) -> Reply | None:
     """RFC 5321 §3.3: 503 without MAIL or RCPT, 554 when every RCPT was refused."""
+    if (progress.content is not None or "BINARYMIME" in progress.asks) and progress.open:
+        return replies.SAY_BDAT  # RFC 3030 §2, §3
+    return _against_body(progress)
+
+
+def against_bdat(progress: Progress, profile: ServerProfile) -> Reply | None:
+    """What stands against a chunk; its octets come all the same."""
+    if "CHUNKING" not in profile.extensions:
+        return replies.NOT_IMPLEMENTED
+    return replies.CHUNK_OF_NOTHING if progress.lost else _against_body(progress)
+
+
+def _against_body(progress: Progress) -> Reply | None:
     if not progress.open:
         return replies.SAY_MAIL_FIRST
     if not progress.recipients:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
-from postroad.proto.smtp.extensions import Offer, ehlo_lines
+from postroad.proto.smtp.extensions import BUILT, Offer, ehlo_lines, for_client
 from postroad.proto.smtp.grammar import VERBS
 from postroad.proto.smtp.reply import Reply, reply
 
@@ -36,6 +36,18 @@ class ServerProfile:
     command_timeout: float = 300.0  # RFC 5321 §4.5.3.2.7
     data_timeout: float = 180.0  # RFC 5321 §4.5.3.2.5
     repair_bare_lf: bool = False  # for our own submitters only: bare LF in content becomes CRLF
+    extensions: frozenset[str] = BUILT  # what may be announced; a word that is not here is not taken either
+    max_hold: int = 0  # seconds that a message may be held for (RFC 4865); 0: FUTURERELEASE is not offered
+
+
+class Standing(NamedTuple):
+    """Who a client is to us, before it says a word: its session tells the machine."""
+
+    listed: bool = False  # may ask for what is else for those who have logged in
+    horizon: str = ""  # the latest time that it may have a message held until
+
+
+STRANGER: Final = Standing()
 
 
 HELLO_VERBS: Final = {
@@ -52,13 +64,27 @@ def banner(profile: ServerProfile) -> Reply:
 
 
 @lru_cache(maxsize=64)
-def greeting(profile: ServerProfile, verb: str, secured: bool, authenticated: bool) -> bytes:
+def greeting(profile: ServerProfile, verb: str, secured: bool, authenticated: bool, standing: Standing) -> bytes:
     """The answer to HELO, or to EHLO and LHLO with what can be had now; made once for each listener."""
     if verb == "HELO":
         return reply(250, "", profile.hostname).wire
-    mechanisms = profile.auth_mechanisms if secured and not authenticated else ()
-    offer = Offer(profile.max_size, profile.starttls and not secured, mechanisms)
+    offer = Offer(
+        profile.max_size,
+        profile.starttls and not secured,
+        profile.auth_mechanisms if secured and not authenticated else (),
+        profile.extensions,
+        authenticated or standing.listed,
+        profile.max_recipients,
+        max_hold=profile.max_hold,
+        horizon=standing.horizon,
+    )
     return reply(250, "", profile.hostname, *ehlo_lines(offer)).wire
+
+
+@lru_cache(maxsize=64)
+def offers(profile: ServerProfile, *, privileged: bool) -> frozenset[str]:
+    """The extensions whose parameters are taken from a client."""
+    return for_client(profile.extensions, privileged=privileged)
 
 
 @lru_cache(maxsize=64)
@@ -68,4 +94,6 @@ def help_reply(dialect: Dialect, topic: str) -> Reply:
     known = {name: verb for name, verb in VERBS.items() if verb.read is not None and name not in hidden}
     if topic in known:
         return reply(214, "2.0.0", f"Syntax: {known[topic].syntax}")
+    if topic in VERBS and topic not in hidden:
+        return reply(214, "2.0.0", f"{topic} is not served here")
     return reply(214, "2.0.0", "Commands: " + " ".join(known), "HELP and a command tells its syntax")

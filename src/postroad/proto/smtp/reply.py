@@ -79,6 +79,14 @@ def _printable(text: str) -> str:
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in text)
 
 
+class CommandFault(Exception):  # noqa: N818 - the peer's, and an answer rather than an error
+    """The line is not a command that we can read; `reply` is what to answer."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
 # --- the standard replies ---------------------------------------------------------------------------------------------
 
 OK = reply(250, "2.0.0", "OK")
@@ -105,12 +113,18 @@ BAD_CHARACTERS = reply(500, "5.5.2", "Control or non-ASCII characters in a comma
 AUTH_LINE_TOO_LONG = reply(500, "5.5.6", "Authentication exchange line too long")  # RFC 4954 §4
 NO_ARGUMENT_ALLOWED = reply(501, "5.5.4", "The command takes no argument")
 BAD_BASE64 = reply(501, "5.5.2", "Cannot decode base64")  # RFC 4954 §4
+BAD_CHUNK = reply(501, "5.5.4", "Syntax: BDAT octets [LAST]")
+HOLD_TOO_LONG = reply(501, "5.5.4", "The message would be held for longer than is allowed")  # RFC 4865 §4
+TWO_HOLDS = reply(501, "5.5.4", "HOLDFOR and HOLDUNTIL exclude each other")  # RFC 4865 §4
 AUTH_CANCELLED = reply(501, "5.7.0", "Authentication cancelled")
 NOT_IMPLEMENTED = reply(502, "5.5.1", "Command not implemented")
 SAY_HELLO_FIRST = reply(503, "5.5.1", "Say EHLO first")
 SAY_MAIL_FIRST = reply(503, "5.5.1", "Say MAIL first")
 SAY_RCPT_FIRST = reply(503, "5.5.1", "Say RCPT first")
 NESTED_MAIL = reply(503, "5.5.1", "A transaction has begun already")
+SAY_BDAT = reply(503, "5.5.1", "The content of this message comes by BDAT")  # RFC 3030 §2, §3
+BODY_HAS_BEGUN = reply(503, "5.5.1", "The content has begun, no recipient can be added")
+CHUNK_OF_NOTHING = reply(503, "5.5.1", "A chunk before it was refused; say RSET or MAIL")  # RFC 3030 §4.2
 ALREADY_TLS = reply(503, "5.5.1", "TLS is active already")
 ALREADY_AUTHENTICATED = reply(503, "5.5.1", "Already authenticated")
 AUTH_IN_TRANSACTION = reply(503, "5.5.1", "Not in a mail transaction")  # RFC 4954 §4
@@ -120,6 +134,7 @@ TLS_FIRST = reply(530, "5.7.0", "Must issue a STARTTLS command first")  # RFC 32
 AUTH_FAILED = reply(535, "5.7.8", "Authentication credentials invalid")
 AUTH_NEEDS_TLS = reply(538, "5.7.11", "Encryption required for authentication")  # RFC 4954 §6
 BARE_ENDINGS = reply(550, "5.6.0", "The message has a bare CR or LF; lines end with CR LF")  # RFC 5321 §2.3.8
+HIDDEN_DOT = reply(550, "5.6.0", "The message hides a lone dot behind NULs")
 TOO_LARGE = reply(552, "5.3.4", "Message too large")  # RFC 1870 §6
 NEEDS_SMTPUTF8 = reply(553, "5.6.7", "Non-ASCII addresses are not taken here")  # RFC 6531 §3.5
 NO_VALID_RECIPIENTS = reply(554, "5.5.1", "No valid recipients")  # RFC 5321 §3.3

@@ -1,4 +1,4 @@
-"""The SMTP server machine: MX, submission and LMTP from one table (RFC 5321, 6409, 2033; RFC 3207, 4954, 1870, 6152).
+"""The SMTP server machine: MX, submission and LMTP from one table (RFC 5321, 6409, 2033; RFC 3030, 3207, 4954).
 
 It keeps the order of commands, reads lines and bodies, answers what needs no policy, and asks for everything else by an
 event (`server_events.py`). Who is let in and what is done with a message is for `sessions.smtp`.
@@ -11,22 +11,29 @@ from typing import Any, Final
 
 from postroad.mail.envelope import TlsInfo
 from postroad.proto.smtp import reply as replies
-from postroad.proto.smtp.body import BodyFault, BodyReader
+from postroad.proto.smtp.body import BodyFault, BodyReader, ChunkReader
 from postroad.proto.smtp.conversation import Answered, Conversation
-from postroad.proto.smtp.grammar import (
-    MAX_AUTH_LINE,
-    VERBS,
-    Auth,
-    Hello,
-    Mail,
-    Plain,
-    Rcpt,
-    decode_base64,
-    encode_base64,
-)
+from postroad.proto.smtp.encodings import decode_base64, encode_base64
+from postroad.proto.smtp.grammar import MAX_AUTH_LINE, VERBS, Auth, Bdat, Hello, Mail, Plain, Rcpt
 from postroad.proto.smtp.lines import Unreadable, read_line
-from postroad.proto.smtp.order import Progress, against_auth, against_data, against_mail, against_starttls
-from postroad.proto.smtp.profile import HELLO_VERBS, Dialect, ServerProfile, banner, greeting, help_reply
+from postroad.proto.smtp.order import (
+    Progress,
+    against_auth,
+    against_bdat,
+    against_data,
+    against_mail,
+    against_rcpt,
+    against_starttls,
+)
+from postroad.proto.smtp.profile import (
+    HELLO_VERBS,
+    STRANGER,
+    Dialect,
+    ServerProfile,
+    banner,
+    greeting,
+    help_reply,
+)
 from postroad.proto.smtp.reply import Reply
 from postroad.proto.smtp.server_events import (
     AuthResponse,
@@ -52,21 +59,24 @@ BODY_REPLIES: Final = {
     BodyFault.TOO_LARGE: replies.TOO_LARGE,
     BodyFault.BARE_CR: replies.BARE_ENDINGS,
     BodyFault.BARE_LF: replies.BARE_ENDINGS,
+    BodyFault.HIDDEN_DOT: replies.HIDDEN_DOT,
 }
-_NOOP, _HELP, _VRFY = CommandAnswered("NOOP"), CommandAnswered("HELP"), CommandAnswered("VRFY")
+_NOOP, _HELP, _VRFY, _BDAT = (CommandAnswered(verb) for verb in ("NOOP", "HELP", "VRFY", "BDAT"))
 _DATA, _RESET, _TLS, _QUIT = DataRequested(), TransactionReset(), TlsRequested(), Quit()
 
 
 class SmtpServer(Conversation):
     """One conversation, seen from the server."""
 
-    __slots__ = ("_body", "_exchanging", "_progress")
+    __slots__ = ("_body", "_chunk", "_exchanging", "_progress", "standing")
 
     def __init__(self, profile: ServerProfile) -> None:
         super().__init__(profile)
+        self.standing = STRANGER
         self._progress = Progress(secured=profile.secured)
         self._exchanging = False  # the next line belongs to an AUTH exchange
-        self._body: BodyReader | None = None
+        self._body: BodyReader | _Chunk | None = None  # what comes next is no command
+        self._chunk: _Chunk | None = None  # whose leave to be taken is being asked
 
     # --- the machine -------------------------------------------------------------------------------------------------
 
@@ -82,8 +92,9 @@ class SmtpServer(Conversation):
             return self._events.pop(0)
         if self._answered is not None:
             return Signal.PAUSED
-        if self._body is not None:
-            return self._read_body(self._body)
+        body = self._body
+        if body is not None:
+            return self._read_body(body) if isinstance(body, BodyReader) else self._read_chunk(body)
         line = self._buffer.take_line(MAX_AUTH_LINE)
         if line is None:
             return self._need_data()
@@ -109,10 +120,17 @@ class SmtpServer(Conversation):
         self._interrupt_now()
 
     def accept_body(self) -> None:
-        """Answer DataRequested: 354, and the content may come."""
+        """Answer DataRequested: 354, and the content may come. A chunk comes unasked."""
         self._expect(SmtpServer._data_refused)
-        self._out.append(replies.START_MAIL.wire)
-        self._body = BodyReader(self.profile.max_size, repair_bare_lf=self.profile.repair_bare_lf)
+        profile, chunk = self.profile, self._chunk
+        if chunk is None:
+            self._out.append(replies.START_MAIL.wire)
+            self._body = BodyReader(profile.max_size, repair_bare_lf=profile.repair_bare_lf)
+        else:
+            binary = "BINARYMIME" in self._progress.asks
+            content = ChunkReader(profile.max_size, repair_bare_lf=profile.repair_bare_lf, binary=binary)
+            self._progress.content = content
+            self._open_chunk(chunk, content)
         self._interrupt_now()
 
     def accept_tls(self) -> None:
@@ -155,7 +173,9 @@ class SmtpServer(Conversation):
         progress = self._progress
         if progress.end_transaction():
             self._events.append(_RESET)
-        self._out.append(greeting(self.profile, progress.hello, progress.secured, progress.authenticated))
+        self._out.append(
+            greeting(self.profile, progress.hello, progress.secured, progress.authenticated, self.standing)
+        )
 
     def _mail_answered(self, reply: Reply) -> None:
         if reply.is_positive:
@@ -172,13 +192,22 @@ class SmtpServer(Conversation):
     def _data_refused(self, reply: Reply) -> None:
         if reply.is_positive:
             raise ProtocolMisuse("a body is accepted by accept_body()")
-        self._out.append(reply.wire)
         self._progress.end_transaction()
+        if self._chunk is None:
+            self._out.append(reply.wire)
+        else:
+            self._swallow(self._chunk, reply, told=True)
 
     def _body_answered(self, reply: Reply) -> None:
         each = self._progress.recipients if self.profile.dialect is Dialect.LMTP else 1  # RFC 2033 §4.2
         self._out.append(reply.wire * each)
         self._progress.end_transaction()
+
+    def _chunk_refused(self, reply: Reply) -> None:
+        """A chunk before the last, refused: one reply in LMTP too; what was sent behind it is refused as well."""
+        self._out.append(reply.wire)
+        self._progress.end_transaction()
+        self._progress.lost = True
 
     def _tls_refused(self, reply: Reply) -> None:
         self._out.append(reply.wire)
@@ -192,21 +221,27 @@ class SmtpServer(Conversation):
 
     # --- lines --------------------------------------------------------------------------------------------------------
 
-    def _command_line(self, line: bytes | LineFault) -> Event:
+    def _command_line(self, line: bytes | LineFault) -> Event | Signal:
         if not isinstance(line, bytes):
             return self._refuse(replies.LINE_TOO_LONG)
         try:
             verb, command = read_line(line)
         except Unreadable as unreadable:
-            return self._refuse_line(unreadable)
+            return self._refuse_line(line, unreadable)
         return _HANDLERS[verb](self, command)
 
-    def _refuse_line(self, unreadable: Unreadable) -> Event:
+    def _refuse_line(self, line: bytes, unreadable: Unreadable) -> Event:
         reply = unreadable.reply
         if reply is replies.NOT_HTTP:
             self._say_and_end(reply, EndReason.NOT_SMTP)
             return CommandRefused(Stage.CONNECT, reply, unreadable.text)
+        if line[:4].upper() == b"BDAT":  # how many octets follow is not known: they would be read as commands
+            return self._refuse_and_end(reply, unreadable.text)
         return self._refuse(reply, unreadable.verb, unreadable.text)
+
+    def _refuse_and_end(self, refusal: Reply, line: str) -> Event:
+        self._say_and_end(refusal, EndReason.REFUSED)
+        return CommandRefused(Stage.DATA, refusal, line)
 
     def _exchange_line(self, line: bytes | LineFault) -> Event:
         """A client's response in an AUTH exchange (RFC 4954 §4)."""
@@ -245,6 +280,53 @@ class SmtpServer(Conversation):
         self._events.append(end)
         return BodyChunk(content)
 
+    def _open_chunk(self, chunk: _Chunk, content: ChunkReader) -> None:
+        self._chunk = None
+        content.open(chunk.size, last=chunk.last)
+        self._body = chunk
+
+    def _swallow(self, chunk: _Chunk, refusal: Reply, *, told: bool) -> None:
+        """A chunk is refused once it has come, whatever is in it (RFC 3030 §4.2)."""
+        self._chunk = None
+        chunk.refusal, chunk.told = refusal, told
+        self._body = chunk
+
+    def _read_chunk(self, chunk: _Chunk) -> Event | Signal:
+        data = self._buffer.take(chunk.left)
+        chunk.left -= len(data)
+        if chunk.left and not data:
+            return self._need_data()
+        if chunk.refusal is not None:
+            return self._need_data() if chunk.left else self._refuse_chunk(chunk, chunk.refusal)
+        reader = self._progress.content
+        assert reader is not None
+        content = reader.feed(data)
+        if chunk.left:
+            return BodyChunk(content) if content else self._need_data()
+        self._body = None
+        event = self._chunk_taken(chunk, reader)
+        if not content:
+            return event
+        self._events.append(event)
+        return BodyChunk(content)
+
+    def _chunk_taken(self, chunk: _Chunk, reader: ChunkReader) -> Event:
+        """A chunk has come whole: the next may follow, or the content is complete, or it is refused here and now."""
+        if not reader.is_over:
+            self._out.append(b"250 2.0.0 %d octets received\r\n" % chunk.size)
+            return _BDAT
+        self._answered = SmtpServer._body_answered if chunk.last else SmtpServer._chunk_refused
+        return BodyEnd(reader.fault, reader.size, reader.flags)
+
+    def _refuse_chunk(self, chunk: _Chunk, refusal: Reply) -> Event:
+        """One mistake, not one for each chunk that was already on its way."""
+        self._body = None
+        lost, self._progress.lost = self._progress.lost, True
+        if not lost and not chunk.told:
+            return self._refuse(refusal, "BDAT", "BDAT")
+        self._out.append(refusal.wire)
+        return _BDAT
+
     # --- commands -----------------------------------------------------------------------------------------------------
 
     def _hello_command(self, command: Hello) -> Event:
@@ -254,16 +336,20 @@ class SmtpServer(Conversation):
         return HelloReceived(command.verb, command.name)
 
     def _mail_command(self, command: Mail) -> Event:
-        refusal = against_mail(self._progress, self.profile, command)
+        refusal = against_mail(self._progress, self.profile, command, listed=self.standing.listed)
         if refusal is not None:
             return self._refuse(refusal, "MAIL", f"MAIL FROM:<{command.reverse_path}>")
+        parameters = command.parameters
+        self._progress.asks = parameters.asks
         self._answered = SmtpServer._mail_answered
-        return MailReceived(command.reverse_path, command.parameters)
+        return MailReceived(command.reverse_path, parameters)
 
     def _rcpt_command(self, command: Rcpt) -> Event:
         progress = self._progress
-        if not progress.open:
-            return self._refuse(replies.SAY_MAIL_FIRST, "RCPT", f"RCPT TO:<{command.forward_path}>")
+        if not progress.open or progress.content is not None or command.utf8 or command.parameters.asks:
+            refusal = against_rcpt(progress, self.profile, command)
+            if refusal is not None:
+                return self._refuse(refusal, "RCPT", f"RCPT TO:<{command.forward_path}>")
         progress.tried = True
         if progress.recipients >= self.profile.max_recipients:
             # RFC 5321 §4.5.3.1.10. Not counted as an error: the client cannot know our limit.
@@ -271,12 +357,27 @@ class SmtpServer(Conversation):
             self._out.append(refusal.wire)
             return CommandRefused(Stage.RCPT, refusal, f"RCPT TO:<{command.forward_path}>")
         self._answered = SmtpServer._rcpt_answered
-        return RcptReceived(command.forward_path)
+        return RcptReceived(command.forward_path, command.parameters)
 
     def _data_command(self, _command: Plain) -> Event:
         refusal = against_data(self._progress)
         if refusal is not None:
             return self._refuse(refusal, "DATA", "DATA")
+        self._answered = SmtpServer._data_refused
+        return _DATA
+
+    def _bdat_command(self, command: Bdat) -> Event | Signal:
+        if command.size > self.profile.max_size:  # no octet of it is worth reading
+            return self._refuse_and_end(replies.TOO_LARGE, f"BDAT {command.size}")
+        chunk = _Chunk(command.size, command.last)
+        refusal = against_bdat(self._progress, self.profile)
+        if refusal is not None:
+            self._swallow(chunk, refusal, told=False)
+            return self._read_chunk(chunk)
+        if self._progress.content is not None:
+            self._open_chunk(chunk, self._progress.content)
+            return self._read_chunk(chunk)
+        self._chunk = chunk
         self._answered = SmtpServer._data_refused
         return _DATA
 
@@ -289,7 +390,10 @@ class SmtpServer(Conversation):
         self._out.append(replies.OK.wire)
         return _NOOP
 
-    def _vrfy_command(self, _command: Plain) -> Event:
+    def _vrfy_command(self, command: Plain) -> Event:
+        text = command.argument
+        if not text.isascii() and not ("SMTPUTF8" in self.profile.extensions and text.upper().endswith(" SMTPUTF8")):
+            return self._refuse(replies.NEEDS_SMTPUTF8, line="VRFY")  # RFC 6531 §3.7.4.2
         self._out.append(replies.CANNOT_VRFY.wire)
         return _VRFY
 
@@ -319,8 +423,20 @@ class SmtpServer(Conversation):
     def _stop(self) -> None:
         super()._stop()
         self._exchanging = False
-        self._body = None
+        self._body = self._chunk = None
         self._progress.end_transaction()
+
+
+class _Chunk:
+    """One BDAT, while its octets come."""
+
+    __slots__ = ("last", "left", "refusal", "size", "told")
+
+    def __init__(self, size: int, last: bool) -> None:
+        self.size = self.left = size
+        self.last = last
+        self.refusal: Reply | None = None  # to be said when they have come
+        self.told = False  # the session knows of it
 
 
 def _hello_answered_as(verb: str) -> Answered:
@@ -336,13 +452,14 @@ def _hello_answered_as(verb: str) -> Answered:
 
 _hello_of: Final = {verb: _hello_answered_as(verb) for verb in ("HELO", "EHLO", "LHLO")}
 
-_HANDLERS: Final[dict[str, Callable[[SmtpServer, Any], Event]]] = {
+_HANDLERS: Final[dict[str, Callable[[SmtpServer, Any], Event | Signal]]] = {
     "HELO": SmtpServer._hello_command,
     "EHLO": SmtpServer._hello_command,
     "LHLO": SmtpServer._hello_command,
     "MAIL": SmtpServer._mail_command,
     "RCPT": SmtpServer._rcpt_command,
     "DATA": SmtpServer._data_command,
+    "BDAT": SmtpServer._bdat_command,
     "RSET": SmtpServer._rset_command,
     "NOOP": SmtpServer._noop_command,
     "QUIT": SmtpServer._quit_command,

@@ -8,7 +8,7 @@ from enum import Enum
 from postroad.mail.address import ForwardPath, ReversePath
 from postroad.mail.envelope import BodyFlag
 from postroad.proto.smtp.body import BodyFault
-from postroad.proto.smtp.grammar import MailParameters
+from postroad.proto.smtp.parameters import NO_RCPT_PARAMETERS, MailParameters, RcptParameters
 from postroad.proto.smtp.reply import Reply
 
 
@@ -56,11 +56,12 @@ class RcptReceived:
     """`answer(reply)`; a positive one adds a recipient."""
 
     forward_path: ForwardPath
+    parameters: RcptParameters = NO_RCPT_PARAMETERS
 
 
 @dataclass(slots=True)
 class DataRequested:
-    """`accept_body()`, or `answer(reply)` to refuse, which ends the transaction."""
+    """DATA, or the first BDAT: `accept_body()`, or `answer(reply)` to refuse, which ends the transaction."""
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class AuthResponse:
 
 @dataclass(slots=True)
 class CommandAnswered:
-    """The machine answered by itself (NOOP, HELP, VRFY). Needs no answer; a turn counts it."""
+    """The machine answered by itself (NOOP, HELP, VRFY, a chunk of several). Needs no answer; a turn counts it."""
 
     verb: str
 

@@ -4,26 +4,15 @@ import pytest
 
 from postroad.mail.address import ForwardPath, ReversePath, parse_forward_path, parse_reverse_path
 from postroad.proto.smtp import reply as replies
-from postroad.proto.smtp.extensions import EXTENSIONS, Offer, ehlo_lines, parse_ehlo
-from postroad.proto.smtp.grammar import (
-    MAIL_PARAMETERS,
-    VERBS,
-    Auth,
-    Command,
-    CommandFault,
-    Hello,
-    Mail,
-    MailParameters,
-    Plain,
-    Rcpt,
-    decode_xtext,
-    encode_xtext,
-    read_parameters,
-)
+from postroad.proto.smtp.extensions import BUILT, EXTENSIONS, Offer, ehlo_lines, parse_ehlo
+from postroad.proto.smtp.grammar import VERBS, Auth, Bdat, Command, Hello, Mail, Plain, Rcpt
+from postroad.proto.smtp.parameters import MailParameters
+
+ALL = frozenset(extension.keyword for extension in EXTENSIONS)
 
 
 def read(line: bytes) -> Command:
-    word, _, argument = line.decode("ascii").rstrip("\r\n").partition(" ")
+    word, _, argument = line.decode().rstrip("\r\n").partition(" ")
     reader = VERBS[word].read
     assert reader is not None
     return reader(word, argument)
@@ -43,6 +32,8 @@ def read(line: bytes) -> Command:
         Auth("PLAIN", b""),
         Auth("LOGIN"),
         Plain("DATA"),
+        Bdat(0, last=True),
+        Bdat(10**20 - 1),
         Plain("VRFY", "bob"),
         Plain("NOOP", ""),
     ],
@@ -51,29 +42,11 @@ def test_what_is_written_is_read(command: Command) -> None:
     assert read(command.line()) == command
 
 
-def test_each_fault_says_what_to_answer() -> None:
-    with pytest.raises(CommandFault) as fault:
-        read_parameters("SIZE=1 DSN")
-    assert fault.value.reply is replies.UNKNOWN_PARAMETER
-    with pytest.raises(CommandFault, match="501"):
-        read_parameters("SIZE=x")
-
-
-def test_every_parameter_is_a_field() -> None:
-    assert {parameter.field for parameter in MAIL_PARAMETERS.values()} == set(MailParameters._fields)
-
-
-def test_xtext() -> None:
-    assert encode_xtext("a+b=c d") == "a+2Bb+3Dc+20d"
-    assert decode_xtext("a+2Bb+3Dc+20d") == "a+b=c d"
-    assert decode_xtext("a+2b") is None
-    assert decode_xtext("a=b") is None
-    assert decode_xtext("a+0Ab") is None
-    assert decode_xtext("a+FFb") is None
-
-
 def test_what_a_server_offers_a_client_reads() -> None:
-    offer = Offer(1000, starttls=True, auth_mechanisms=("PLAIN", "LOGIN"))
+    offer = Offer(
+        1000, starttls=True, auth_mechanisms=("PLAIN", "LOGIN"), keywords=ALL, privileged=True, max_recipients=100,
+        max_transactions=20, max_hold=3600, horizon="2027-01-01T00:00:00Z",
+    )  # fmt: skip
     capabilities = parse_ehlo(("mail.example.com greets you", *ehlo_lines(offer)))
     assert capabilities.name == "mail.example.com"
     assert set(capabilities.keywords) == {extension.keyword for extension in EXTENSIONS}
@@ -83,6 +56,12 @@ def test_what_a_server_offers_a_client_reads() -> None:
     assert capabilities.starttls
     assert capabilities.size
     assert capabilities.max_size == 1000
+    assert capabilities.chunking
+    assert capabilities.binary_mime
+    assert capabilities.smtp_utf8
+    assert capabilities.dsn
+    assert (capabilities.max_recipients, capabilities.max_transactions) == (100, 20)
+    assert capabilities.keywords["FUTURERELEASE"] == ("3600", "2027-01-01T00:00:00Z")
     assert capabilities.auth_mechanisms == ("PLAIN", "LOGIN")
     assert "STARTTLS" in capabilities
 
@@ -91,6 +70,27 @@ def test_what_is_not_offered_is_not_there() -> None:
     capabilities = parse_ehlo(("x", *ehlo_lines(Offer(1, starttls=False, auth_mechanisms=()))))
     assert not capabilities.starttls
     assert capabilities.auth_mechanisms == ()
+    assert "LIMITS" not in capabilities
+    assert capabilities.max_recipients is None
+
+
+def test_a_stranger_is_not_offered_what_is_for_our_own_people() -> None:
+    lines = ehlo_lines(Offer(1, starttls=False, auth_mechanisms=(), keywords=ALL, max_hold=1, horizon="x"))
+    assert not {"FUTURERELEASE 1 x", "DELIVERBY", "MT-PRIORITY"} & set(lines)
+    assert {"DSN", "SMTPUTF8"} < set(lines)
+
+
+def test_a_word_that_is_not_built_is_not_said() -> None:
+    assert BUILT <= ALL
+    lines = ehlo_lines(Offer(1, starttls=False, auth_mechanisms=(), keywords=ALL - {"DSN"}, privileged=True))
+    assert "DSN" not in lines
+    assert "FUTURERELEASE" not in {line.split(" ")[0] for line in lines}  # no time was said
+
+
+@pytest.mark.parametrize("limits", ["RCPTMAX=0", "RCPTMAX=x", "RCPTMAX=1234567", "RCPTMAX", "MAILMAX=5"])
+def test_limits_that_say_nothing(limits: str) -> None:
+    assert parse_ehlo(("x", f"LIMITS {limits}")).max_recipients is None
+    assert parse_ehlo(("x", f"limits {limits} rcptmax=7")).max_recipients in (7, None)
 
 
 def test_strange_ehlo_responses() -> None:

@@ -45,7 +45,7 @@ def test_long_lines_are_not_kept(spaces: int, kept: int) -> None:
         (b"GET / HTTP/1.1\r\n", replies.NOT_HTTP, ""),
         (b"EXPN x\r\n", replies.NOT_IMPLEMENTED, "EXPN"),
         (b"NOOP \0\r\n", replies.BAD_CHARACTERS, ""),
-        (b"RCPT TO:<\xc3\xa4@example.com>\r\n", replies.NEEDS_SMTPUTF8, ""),
+        (b"NOOP \xc3\xa4\r\n", replies.BAD_CHARACTERS, ""),
         (b"NOOP " + b"x" * 600 + b"\r\n", replies.LINE_TOO_LONG, "NOOP"),
     ],
 )

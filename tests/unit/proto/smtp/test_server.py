@@ -8,7 +8,7 @@ from postroad.mail.envelope import BodyFlag
 from postroad.mail.status import status
 from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.body import BodyFault
-from postroad.proto.smtp.grammar import MailParameters
+from postroad.proto.smtp.parameters import MailParameters
 from postroad.proto.smtp.profile import Dialect, ServerProfile
 from postroad.proto.smtp.server import SmtpServer
 from postroad.proto.smtp.server_events import (
