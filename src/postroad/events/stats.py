@@ -39,6 +39,7 @@ FIGURES = {
     EventKind.BOUNCED: StatKind.BOUNCED,
     EventKind.EXPIRED: StatKind.BOUNCED,
 }
+FIGURE_OF: dict[str, str] = {kind.value: figure.value for kind, figure in FIGURES.items()}  # as rows spell them
 GRACE = timedelta(seconds=10)  # an event is committed that long after its making, at most
 AGAIN = timedelta(minutes=5)
 KEEP_MINUTES = timedelta(days=2)
@@ -56,7 +57,7 @@ def figures(counts: Iterable[Count], width: int) -> list[Figure]:
     """Counts of events as figures in buckets of that width; some kinds of event are one figure."""
     sums: dict[tuple[int, int, str, str], int] = {}
     for count in counts:
-        key = (count.minute - count.minute % width, count.server, count.stream, FIGURES[EventKind(count.kind)].value)
+        key = (count.minute - count.minute % width, count.server, count.stream, FIGURE_OF[count.kind])
         sums[key] = sums.get(key, 0) + count.n
     return [Figure(server, stream, kind, bucket, n) for (bucket, server, stream, kind), n in sorted(sums.items())]
 
@@ -132,9 +133,8 @@ class RollUp:
         return stretch.end < end
 
     async def _count(self, stretch: Stretch) -> None:
-        low, high, width, _ = stretch
-        events, counts = await self._store.read(lambda tx: (tx.figures.events(low, high), tx.figures.count(low, high)))
-        for portion in portions(stretch, figures(counts, width)):
+        events, found = await self._store.read(partial(_look, stretch))
+        for portion in portions(stretch, found):
             await self._store.write(partial(_keep, portion), lane=Lane.LOW)
         self._unsettled.append(stretch._replace(events=events))
 
@@ -181,6 +181,12 @@ def _bounded(tx: Tx, low: datetime, high: datetime, step: timedelta) -> datetime
     """An earlier end where there are very many events before `high`: so many steps behind `low`, one at least."""
     last = tx.figures.event_behind(low, DENSE)
     return high if last is None or last >= high else low + max((last - low) // step, 1) * step
+
+
+def _look(stretch: Stretch, tx: Tx) -> tuple[int, list[Figure]]:
+    """How many events there are, and what they come to."""
+    counts = tx.figures.count(stretch.start, stretch.end)
+    return _events_in(stretch, tx), figures(counts, stretch.width)
 
 
 def _events_in(stretch: Stretch, tx: Tx) -> int:

@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from postroad.events.model import EventKind
-from postroad.events.stats import FIGURES, StatKind, counted_before, minute_of
+from postroad.events.stats import FIGURE_OF, StatKind, counted_before, minute_of
 from postroad.ports.clock import Clock
 from postroad.ports.figures import HOUR, MINUTE, Sum
 from postroad.ports.ids import ServerId
@@ -189,7 +188,7 @@ def start_of(span: Span, now: datetime) -> datetime:
 
 def as_figures(sums: Iterable[Sum]) -> list[Sum]:
     """Counts of events as figures."""
-    return [Sum(FIGURES[EventKind(kind)].value, bucket, n) for kind, bucket, n in sums]
+    return [Sum(FIGURE_OF[kind], bucket, n) for kind, bucket, n in sums]
 
 
 def spread(span: Span, start: datetime, sums: Iterable[Sum]) -> dict[StatKind, list[int]]:
