@@ -138,6 +138,8 @@ class LoginThrottle(Protocol):
 
     def put(self, records: Sequence[FailedLogins]) -> None: ...
     def clear(self, subjects: Sequence[str]) -> None: ...
+    def failing(self, limit: int = 1000) -> list[FailedLogins]:
+        """Those with failures, longest wait first."""
 
 
 class Audit(Protocol):

@@ -23,6 +23,7 @@ TokenId = NewType("TokenId", int)
 AdminId = NewType("AdminId", int)
 SessionId = NewType("SessionId", int)
 AuditId = NewType("AuditId", int)
+AppPasswordId = NewType("AppPasswordId", int)
 Uid = NewType("Uid", int)
 ModSeq = NewType("ModSeq", int)
 

@@ -32,6 +32,7 @@ from postroad.ports.ids import (
 
 if TYPE_CHECKING:
     from postroad.ports.admins import Admins, Audit, LoginThrottle, Sessions
+    from postroad.ports.apppasswords import AppPasswords
     from postroad.ports.figures import Figures
     from postroad.ports.queueing import CensusPart, CensusPlace, QueueTally
     from postroad.ports.search import SearchRows
@@ -88,7 +89,7 @@ class AccountRecord(Record, frozen=True):
     id: AccountId
     address: str
     created: datetime
-    password_hash: str = ""  # Argon2id, or an imported hash
+    password_hash: str = ""  # Argon2id, or an imported hash until the first login
     scram: bytes = b""  # SCRAM keys, msgpack; made when the password is set
     quota_bytes: int = 0  # 0: no limit
     used_bytes: int = 0
@@ -469,6 +470,9 @@ class Accounts(Protocol):
         """Raises Refused when the address is taken."""
 
     def set_password(self, account: AccountId, password_hash: str, scram: bytes) -> None: ...
+    def renew_secret(self, account: AccountId, version: int, password_hash: str, scram: bytes) -> None:
+        """The same password, hashed anew; nothing when it is of another version by now."""
+
     def set_quota(self, account: AccountId, quota_bytes: int) -> None: ...
     def remove(self, account: AccountId) -> None:
         """With its mailboxes; content that no row names any more is swept later."""
@@ -725,6 +729,8 @@ class Tx(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def throttle(self) -> LoginThrottle: ...
+    @property
+    def app_passwords(self) -> AppPasswords: ...
     @property
     def audit(self) -> Audit: ...
     @property

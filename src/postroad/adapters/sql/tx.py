@@ -8,6 +8,7 @@ from datetime import datetime
 from postroad.adapters.sql.connection import Connection
 from postroad.adapters.sql.names import NameCaches
 from postroad.adapters.sql.repositories.admins import Admins, LoginThrottle, Sessions
+from postroad.adapters.sql.repositories.apppasswords import AppPasswords
 from postroad.adapters.sql.repositories.audit import Audit
 from postroad.adapters.sql.repositories.deliveries import Deliveries
 from postroad.adapters.sql.repositories.figures import Figures
@@ -120,6 +121,10 @@ class SqlTx:
     @property
     def throttle(self) -> LoginThrottle:
         return LoginThrottle(self._connection)
+
+    @property
+    def app_passwords(self) -> AppPasswords:
+        return AppPasswords(self._connection)
 
     @property
     def audit(self) -> Audit:

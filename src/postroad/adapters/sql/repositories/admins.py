@@ -214,6 +214,13 @@ class LoginThrottle:
             ],
         )
 
+    def failing(self, limit: int = 1000) -> builtins.list[FailedLogins]:
+        rows = self._connection.rows(
+            f"SELECT {', '.join(_FAILURE)} FROM login_failure WHERE failures > 0 ORDER BY until DESC, subject LIMIT ?",
+            (limit,),
+        )
+        return [FailedLogins(subject, failures, time_of(last), time_of(until)) for subject, failures, last, until in rows]
+
     def clear(self, subjects: Sequence[str]) -> None:
         listed, params = in_list([clean(subject) for subject in subjects])
         self._connection.run(f"DELETE FROM login_failure WHERE subject IN {listed}", params)

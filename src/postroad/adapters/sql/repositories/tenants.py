@@ -101,11 +101,18 @@ class Accounts:
             (password_hash, scram, account),
         )
 
+    def renew_secret(self, account: AccountId, version: int, password_hash: str, scram: bytes) -> None:
+        self._connection.run(
+            "UPDATE account SET password_hash = ?, scram = ? WHERE id = ? AND credential_version = ?",
+            (password_hash, scram, account, version),
+        )
+
     def set_quota(self, account: AccountId, quota_bytes: int) -> None:
         self._connection.run("UPDATE account SET quota_bytes = ? WHERE id = ?", (quota_bytes, account))
 
     def remove(self, account: AccountId) -> None:
         self._connection.run("UPDATE mailbox SET deleted = 1 WHERE account = ?", (account,))
+        self._connection.run("DELETE FROM app_password WHERE account = ?", (account,))
         self._connection.run("DELETE FROM account WHERE id = ?", (account,))
 
 
