@@ -27,7 +27,7 @@ def message() -> None:
     """Messages: search them, follow one, read its bytes.
 
     \b
-    postroad message list --recipient bob@example.com --since 2h
+    postroad message list invoice to:bob since:2h
     postroad message list --refused          what was never accepted
     postroad message trace --follow          the newest message, as it travels
     postroad message trace 0c1x2d3f4g5h6 --dialogue
@@ -38,6 +38,7 @@ message_argument = click.argument("ident", metavar="[ID]", default="")
 
 
 @message.command(name="list")
+@click.argument("words", metavar="[QUERY]...", nargs=-1)
 @click.option("--address", default="", metavar="TEXT", help="Sender or any recipient.")
 @click.option("--sender", default="", metavar="TEXT")
 @click.option("--recipient", default="", metavar="TEXT")
@@ -53,6 +54,7 @@ message_argument = click.argument("ident", metavar="[ID]", default="")
 def list_(
     context: Context,
     *,
+    words: tuple[str, ...],
     address: str,
     sender: str,
     recipient: str,
@@ -65,13 +67,24 @@ def list_(
     refused: bool,
     as_json: bool,
 ) -> None:
-    """Search messages, newest first; texts match anywhere, without regard to case.
+    """Search messages, newest first.
+
+    QUERY is as in the console: words, and from: to: address: subject: id: tag: state: reply: stream: server: since:
+    until: on: with a value; each fits from the beginning of a word on. The texts of options match anywhere. Case does
+    not matter.
 
     \b
+    postroad message list invoice from:alice state:bounced since:1d
+    postroad message list 'reply:mailbox full' on:yesterday
     postroad message list --sender alice@example.com --state bounced --since 1d
     postroad message list --refused --address bob@example.com
     """
     begin, end = read_moment(since), read_moment(until)
+    if words:
+        if refused or any((address, sender, recipient, subject, message_id, state, since, until)):
+            raise click.UsageError("QUERY says all by itself: `since:2h` in the place of `--since 2h`")
+        _print_messages(_find(context, words, limit), as_json)
+        return
     if refused:
         text = address or recipient or sender
         _print_refusals(context.read(lambda tx: tx.refusals.search(text=text, since=begin, limit=limit)), as_json)
@@ -91,6 +104,24 @@ def list_(
 
 def _search(tx: Tx, where: MessageFilter, limit: int) -> list[tuple[Message, list[Delivery]]]:
     return [(found, tx.deliveries.of_message(found.id)) for found in tx.messages.search(where, limit=limit)]
+
+
+def _find(context: Context, words: tuple[str, ...], limit: int) -> list[tuple[Message, list[Delivery]]]:
+    from postroad.app.find import find
+    from postroad.reports.query import QueryError
+
+    try:
+        return context.run(find(context.settings, " ".join(map(_kept_together, words)), limit))
+    except QueryError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _kept_together(word: str) -> str:
+    """What the shell's quotes held together stays so: `subject:your order` is `subject:"your order"`."""
+    if '"' in word or " " not in word:
+        return word
+    name, colon, text = word.partition(":")
+    return f'{name}:"{text}"' if colon and " " not in name else f'"{word}"'
 
 
 def _print_messages(found: list[tuple[Message, list[Delivery]]], as_json: bool) -> None:
