@@ -109,7 +109,7 @@
     range.selectNodeContents(node);
     const layer = layerOf(element);
     for (const box of range.getClientRects()) {
-      if (box.width > 1 && box.height > 1) lines.push({ element, text: short(node.data), box, layer });
+      if (box.width > 1 && box.height > 1) lines.push({ element, text: short(node.data), box, layer, data: node.data });
     }
   }
 
@@ -165,6 +165,27 @@
       if (meets(one.box, two.box)) say(one.element, `"${one.text}" lies on ${where(two.element)} "${two.text}"`);
     }
   });
+
+  // --- words that run into one another -------------------------------------------------------------------------------
+
+  for (const one of seen) {
+    if (!/[\p{L}\p{N}]$/u.test(one.data) || one.element.closest("pre, code, [aria-hidden=true]")) continue;
+    for (const two of seen) {
+      if (one.element === two.element || !/^[\p{L}\p{N}]/u.test(two.data)) continue;
+      const height = Math.min(one.box.bottom, two.box.bottom) - Math.max(one.box.top, two.box.top);
+      const gap = two.box.left - one.box.right;
+      if (height > 8 && gap > -1 && gap < 1.5) say(one.element, `"${one.text}" runs into "${two.text}"`);
+    }
+  }
+  const measure = new OffscreenCanvas(1, 1).getContext("2d");
+  for (const field of document.querySelectorAll("input[placeholder]")) {
+    if (field.value || !isShown(field)) continue;
+    const style = getComputedStyle(field);
+    measure.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+    const room = field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const needed = measure.measureText(field.placeholder).width;
+    if (needed > room + 1) say(field, `"${short(field.placeholder)}" does not fit: ${Math.round(needed - room)} px too long`);
+  }
 
   // --- hard to read --------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -68,7 +68,8 @@ AXE = """async (rules) => {
     one.nodes.slice(0, 3).map((node) => node.target.join(" ") + " (" + node.any.map((why) => why.message)
       .slice(0, 1).join("") + ")").join("; "));
 }"""
-IN_THE_DARK = ["color-contrast", "link-in-text-block"]  # what another theme can break; the rest is the same page
+IN_THE_DARK = ("color-contrast", "link-in-text-block")  # what another theme can break; the rest is the same page
+WHEN_NARROW = (*IN_THE_DARK, "target-size", "scrollable-region-focusable")  # what another width can break
 
 
 def required(what: str, found: T | None) -> T:
@@ -234,9 +235,9 @@ class Visit:
 
     # -- what it looks like --------------------------------------------------------------------------------------------
 
-    def look(self, name: str) -> None:
+    def look(self, name: str, *, thorough: bool = False) -> None:
         """At both widths and in both themes: everything can be read, nothing is cut off or lies on something else,
-        axe finds no violation; and a picture of it is kept."""
+        axe finds no violation; and a picture of it is kept. `thorough`: all of axe's rules at both widths."""
         problems: list[str] = []
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         for width, height in (WIDE, NARROW):
@@ -244,7 +245,8 @@ class Visit:
             for theme in THEMES:
                 self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
                 self.settle()
-                faults = self.faults(IN_THE_DARK if theme == "dark" else [])
+                narrow = () if thorough or width == WIDE[0] else WHEN_NARROW
+                faults = self.faults(IN_THE_DARK if theme == "dark" else narrow)
                 problems += [f"{width} {theme}: {text}" for text in faults]
                 self.page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{theme}.png")
         self.page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
@@ -257,16 +259,16 @@ class Visit:
         if whole > height:
             self.page.set_viewport_size({"width": width, "height": min(whole, MAX_HEIGHT)})
 
-    def faults(self, rules: list[str] | None = None, *, without: str = "") -> list[str]:
+    def faults(self, rules: Sequence[str] = (), *, without: str = "") -> list[str]:
         """What is wrong with the page as it stands now; of axe's rules all, or these, or all but one."""
-        found = self._axe(rules or [])
+        found = self._axe(rules)
         return [*self.page.evaluate(CHECKS), *(one for one in found if one.partition(":")[0] != without)]
 
-    def _axe(self, rules: list[str]) -> list[str]:
+    def _axe(self, rules: Sequence[str]) -> list[str]:
         source = required("axe-core (npm)", npm.find("axe-core/axe.min.js"))
         if not self.page.evaluate("typeof axe === 'object'"):
             self.page.evaluate(source.read_text("utf-8"))
-        return list(self.page.evaluate(AXE, rules))
+        return list(self.page.evaluate(AXE, list(rules)))
 
 
 def watch(page: Page, origin: str) -> Visit:

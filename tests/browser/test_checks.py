@@ -17,11 +17,13 @@ PLANTED = {
     "a label wider than its button": ('<button style="width:40px;white-space:nowrap">Much too long</button>', "wider"),
     "grey on grey": ('<p style="color:#999;background:#bbb">Hardly to be read</p>', "contrast"),
     "a veil over text": ('<p style="opacity:.4">Hardly to be read</p>', "contrast"),
+    "words without a gap": ("<p><span>One word</span><small>and another</small></p>", "runs into"),
+    "a hint too long": ('<input style="width:80px" aria-label="x" placeholder="Sender or recipient">', "does not fit"),
     "tiny text": ('<p style="font-size:8px">Small print</p>', "only 8px"),
     "a page too wide": ('<div style="width:3000px">Wide</div>', "wide in a window"),
 }
 FINE = """
-<p>Words.</p><button>Do</button>
+<p>Words. <b>More</b> <i>of them</i><small> here</small></p><input placeholder="Find" aria-label="x"><button>Do</button>
 <div style="width:60px;overflow:hidden;white-space:nowrap;text-overflow:ellipsis">A long sentence</div>
 <div style="width:60px;overflow:auto;white-space:nowrap">A long sentence</div>
 <span style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)">For readers of screens</span>
