@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from pathlib import Path
@@ -71,16 +72,17 @@ def _tuple_from_toml(value: object, element: Any) -> tuple[Any, ...]:
 
 def _table_from_text(text: str, kind: Any) -> dict[str, Any]:
     """`mx=0.0.0.0:25`: the first field, then the second."""
-    first, second = (field.name for field in dataclasses.fields(kind))
+    first, second, *_ = (field.name for field in dataclasses.fields(kind))
     left, equals, right = text.partition("=")
     if not equals:
         raise Misfit(f"`{text}` must look like {first.upper()}={second.upper()}, as in mx=0.0.0.0:25")
-    return {first: left.strip(), second: right.strip()}
+    return {first: left.strip(), second: from_text(right.strip(), typing.get_type_hints(kind)[second])}
 
 
 def _as_list(value: object, element: Any) -> str:
     if dataclasses.is_dataclass(element):
-        return "write each as [[listen]] with its keys below"
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", typing.cast(type[Any], element).__name__).lower()
+        return f"write each as [[{name}]] with its keys below"
     return f"write it as [{value!r}]".replace("'", '"') if isinstance(value, str | int | float) else ""
 
 

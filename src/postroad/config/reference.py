@@ -19,6 +19,12 @@ Paths in it are relative to its folder. The environment wins over the file; list
 Settings marked *secret* can also be read from the file that the same variable with `_FILE` behind it names.
 Those marked *on reload* are applied by SIGHUP; the others by a restart. `postroad check` says what is wrong.
 """
+_LISTS = {
+    "listen": "One table for each listener; none at all: the default ports of the roles that run.\n"
+    '`POSTROAD_LISTEN="mx=0.0.0.0:25,metrics=127.0.0.1:9667"` sets them all.\n',
+    "dns_list": "One table for each list of clients in DNS; a zone may have several, with other codes.\n"
+    '`POSTROAD_DNS_LIST="zen.example.org=10"` sets them all, by zone and weight.\n',
+}
 _TYPES = {
     "str": "text",
     "int": "whole number",
@@ -37,23 +43,23 @@ def settings_page() -> str:
 def _sections() -> Iterator[str]:
     hints = get_type_hints(Settings)
     top = [field for field in dataclasses.fields(Settings) if not dataclasses.is_dataclass(hints[field.name])]
-    yield from _table("Top level", "", Settings, [field for field in top if field.name != "listen"])
-    yield from _listen()
+    yield from _table("Top level", "", Settings, [field for field in top if field.name not in _LISTS])
+    for name in _LISTS:
+        yield from _list(name, hints[name].__args__[0])
     for field in dataclasses.fields(Settings):
         kind = hints[field.name]
         if dataclasses.is_dataclass(kind):
             yield from _table(f"`[{field.name}]`", field.name, kind, list(dataclasses.fields(kind)))
 
 
-def _listen() -> Iterator[str]:
-    from postroad.config.schema import Listen
-
-    yield "## `[[listen]]`\n"
-    yield "One table for each listener; none at all: the default ports of the roles that run."
-    yield '`POSTROAD_LISTEN="mx=0.0.0.0:25,metrics=127.0.0.1:9667"` sets them all.\n'
-    yield "| Key | Type | Meaning |\n|---|---|---|"
-    for field in dataclasses.fields(Listen):
-        yield f"| `{field.name}` | text | {field.metadata['text']} |"
+def _list(name: str, kind: Any) -> Iterator[str]:
+    """A list of tables."""
+    yield f"## `[[{name}]]`\n"
+    yield _LISTS[name]
+    yield "| Key | Type | Default | Meaning |\n|---|---|---|---|"
+    hints = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        yield f"| `{field.name}` | {_type_text(hints[field.name], field)} | {_default(field)} | {_meaning(field)} |"
     yield ""
 
 

@@ -104,7 +104,7 @@ class DeliverySettings:
 class Limits:
     exempt: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1/128"),
-        "clients that rate, connection and sending limits spare (never a permission to relay)",
+        "clients that rate, connection and sending limits spare, and the front door (never a permission to relay)",
         check=values.network,
     )
     max_message_size: int = setting(
@@ -144,6 +144,93 @@ class Limits:
         60.0, "IMAP and POP3: patience before login", unit="seconds", check=values.at_least(1)
     )
     passwords_at_once: int = setting(2, "Argon2 runs at the same time; each takes 19 MiB", check=values.between(1, 64))
+
+
+MODES = ("off", "note", "refuse")
+
+
+@dataclass(frozen=True, slots=True)
+class DnsList:
+    """One list of clients in DNS (RFC 5782)."""
+
+    zone: str = setting(text="such as zen.example.org: asked for the client's address under it", check=values.hostname)
+    weight: float = setting(
+        text="what being listed adds; below zero for a list of good clients", check=values.between(-1000, 1000)
+    )
+    codes: tuple[str, ...] = setting(
+        ("127.0.0.2",), "answers that count; `*` and `2-11` in place of a number are understood",
+        check=values.list_codes,
+    )  # fmt: skip
+    help: str = setting(
+        "", "where a refused client reads why and how to be removed; `{client}` and `{zone}` are put in"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FrontDoor:
+    refuse_at: float = setting(
+        10.0, "notes on a client whose weights add up to this refuse it", check=values.between(0.1, 1000)
+    )
+    rdns: str = setting("note", "clients without a confirmed name (FCrDNS): `off`, `note` or `refuse`",
+                        check=values.one_of(*MODES))  # fmt: skip
+    rdns_weight: float = setting(2.0, "of that note", check=values.between(0, 1000))
+    helo: str = setting(
+        "note", "names in HELO that are none: `off`, `note` or `refuse`; one that claims to be us is refused by the"
+        " latter two", check=values.one_of(*MODES),
+    )  # fmt: skip
+    helo_weight: float = setting(2.0, "of that note", check=values.between(0, 1000))
+    own_addresses: tuple[str, ...] = setting(
+        (), "public addresses of this server that no listener names (behind NAT): no client may claim them in HELO",
+        check=values.ip_address,
+    )  # fmt: skip
+    early: str = setting(
+        "note", "clients that talk before it is their turn: `off`, `note` or `refuse`", check=values.one_of(*MODES)
+    )
+    early_weight: float = setting(3.0, "of that note", check=values.between(0, 1000))
+    banner_wait: float = setting(
+        0.0, "strangers wait so long for the first words, which early talkers do not (0: not at all)",
+        unit="seconds", check=values.between(0, 60),
+    )  # fmt: skip
+    dns_wait: float = setting(
+        3.0, "look-ups of a client may hold up its first recipient so long; then it is judged by what is known",
+        unit="seconds", check=values.between(0.1, 30),
+    )  # fmt: skip
+    list_test_every: float = setting(
+        3600.0, "how often the lists are tested (RFC 5782 §5)", unit="seconds", check=values.at_least(60)
+    )
+    greylist: str = setting(
+        "off", "who is asked to come again: `off`, `suspicious` (the notes weigh more than nothing) or `all` strangers",
+        check=values.one_of("off", "suspicious", "all"),
+    )  # fmt: skip
+    greylist_delay: float = setting(
+        300.0, "a second try before that is put off again", unit="seconds", check=values.between(1, 86400)
+    )
+    greylist_window: float = setting(
+        2 * 86400.0, "a second try after that counts as a first one", unit="seconds", check=values.at_least(60)
+    )
+    greylist_keep: float = setting(
+        36.0, "how long those who came again are remembered without mail", unit="days", check=values.at_least(1)
+    )
+    greylist_learn: int = setting(
+        5, "messages that came again until all of a network's mail is let in", check=values.at_least(1)
+    )
+    connections_per_minute: int = setting(
+        300, "new connections of one address, as many at once; more get 421 (0: no limit)", check=values.at_least(0)
+    )
+    connections_per_minute_network: int = setting(
+        1500, "the same of one network (IPv4 /24, IPv6 /64)", check=values.at_least(0)
+    )
+    messages_per_minute: int = setting(
+        1500, "messages of one address, as many at once; more get 451 (0: no limit)", check=values.at_least(0)
+    )
+    messages_per_minute_network: int = setting(6000, "the same of one network", check=values.at_least(0))
+    unknown_per_hour: int = setting(
+        100, "unknown recipients that one address may try; then all its recipients get 451 (0: no limit)",
+        check=values.at_least(0),
+    )  # fmt: skip
+    clients: int = setting(
+        20_000, "addresses and networks that are remembered at once, for each of these", check=values.at_least(100)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +320,8 @@ class Settings:
     dns: Dns = setting(Dns, "resolver")
     delivery: DeliverySettings = setting(DeliverySettings, "the way out")
     limits: Limits = setting(Limits, "limits, each with its reason")
+    front_door: FrontDoor = setting(FrontDoor, "what strangers' servers are asked at `mx`")
+    dns_list: tuple[DnsList, ...] = setting((), "lists of clients in DNS")
     http: Http = setting(Http, "the HTTP listeners: limits and patience")
     addresses: Addresses = setting(Addresses, "how addresses are read")
     retention: Retention = setting(Retention, "how long things are kept")

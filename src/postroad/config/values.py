@@ -114,6 +114,18 @@ def network(value: object) -> str:
     return ""
 
 
+def list_codes(value: object) -> str:
+    """`127.0.0.2`, `127.0.0.2-11`, `127.0.*.3`: answers of a list in DNS (RFC 5782 §2.1)."""
+    octets = str(value).split(".")
+    if len(octets) != 4 or not all(map(_octet_pattern.fullmatch, octets)) or octets[0] != "127":
+        return f"`{value}` is no answer of a list; write it as 127.0.0.2, 127.0.0.2-11 or 127.0.*.3"
+    bounds = [int(bound) for octet in octets for bound in octet.split("-") if bound != "*"]
+    return "" if max(bounds) <= 255 else f"`{value}`: no number in an address is above 255"
+
+
+_octet_pattern = re.compile(r"\*|[0-9]{1,3}(-[0-9]{1,3})?")
+
+
 def database(value: object) -> str:
     text = str(value)
     if text == "sqlite" or text.startswith(("postgresql://", "postgres://")):
