@@ -265,7 +265,7 @@ def _measure(folder: Path, chosen: argparse.Namespace) -> None:
     try:
         followed(server, chosen.messages)
         browser = Browser(server.ports["http"])
-        browser.sign_in(json.loads(server.command("admin", "link", ADMIN, "--json"))["link"])
+        browser.sign_in(json.loads(server.command("admin", "link", ADMIN, "--json"))["url"])
         if chosen.only != "watch":
             known, choose = samples(server.database), random.Random(1)
             for name, path_of in kinds(known, choose).items():
