@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from tests.browser.harness import Stage, Visit, chromium, context, watch
 
 
+class Driver:
+    """Playwright's event loop counts as running in this thread from its start to its end. Tests that share the worker
+    want loops of their own, so it is put aside whenever no test of a browser is on."""
+
+    def __init__(self) -> None:
+        self._playwright = sync_playwright().start()
+        self._loop = asyncio.get_running_loop()
+        self.browser = self._playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        asyncio._set_running_loop(None)
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        asyncio._set_running_loop(self._loop)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(None)
+
+    def stop(self) -> None:
+        with self.on():
+            self.browser.close()
+            self._playwright.stop()
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = chromium()
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
+def driver() -> Iterator[Driver]:
+    chromium()  # or the test is skipped
+    made = Driver()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(driver: Driver) -> Browser:
+    return driver.browser
+
+
+@pytest.fixture(autouse=True)
+def inside(driver: Driver) -> Iterator[None]:
+    with driver.on():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -42,19 +80,19 @@ def secret(stage: Stage) -> str:
 
 
 @pytest.fixture
-def visit(browser: Browser, stage: Stage, secret: str) -> Iterator[Visit]:
+def visit(inside: None, browser: Browser, stage: Stage, secret: str) -> Iterator[Visit]:
     """A page of the signed-in administrator. Whatever went wrong in it fails the test."""
     yield from _visit(browser, stage, secret)
 
 
 @pytest.fixture
-def newcomer(browser: Browser, empty_stage: Stage) -> Iterator[Visit]:
+def newcomer(inside: None, browser: Browser, empty_stage: Stage) -> Iterator[Visit]:
     """A page of the administrator of a server that has nothing yet."""
     yield from _visit(browser, empty_stage, empty_stage.session())
 
 
 @pytest.fixture
-def stranger(browser: Browser, stage: Stage) -> Iterator[Visit]:
+def stranger(inside: None, browser: Browser, stage: Stage) -> Iterator[Visit]:
     """A page of somebody who has not signed in."""
     yield from _visit(browser, stage, "")
 

@@ -13,7 +13,7 @@ PASSWORD = "a long enough password"
 
 
 @pytest.fixture
-def dave(browser: Browser, stage: Stage, request: pytest.FixtureRequest) -> Iterator[Visit]:
+def dave(inside: None, browser: Browser, stage: Stage, request: pytest.FixtureRequest) -> Iterator[Visit]:
     """A page of an administrator of the test's own."""
     email = f"{request.node.name.replace('_', '-')}@one.test"
 
