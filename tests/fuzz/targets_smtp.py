@@ -1,4 +1,4 @@
-"""SMTP targets: whole conversations, bodies, the EHLO response, dot-stuffing.
+"""SMTP targets: whole conversations, bodies, chunks, parameters, the EHLO response, dot-stuffing.
 
 The first octets choose profile and cuts, so that mutation reaches those too.
 """
@@ -6,13 +6,16 @@ The first octets choose profile and cuts, so that mutation reaches those too.
 from pathlib import Path
 from random import Random
 
+from postroad.mail.envelope import BodyFlag
 from postroad.proto.dotstuff import DotReader, DotStuffer, unstuff
-from postroad.proto.smtp.body import BodyReader
+from postroad.proto.smtp.body import BodyReader, ChunkReader, hides_a_dot
 from postroad.proto.smtp.extensions import parse_ehlo
+from postroad.proto.smtp.grammar import Mail, Rcpt
+from postroad.proto.smtp.lines import Unreadable, read_line
 from postroad.proto.smtp.profile import Dialect, ServerProfile
 from postroad.testing.dialogue import Dialogue
 from postroad.testing.fuzzing import Target
-from postroad.testing.smtp import converse
+from postroad.testing.smtp import ALL, converse
 
 PROFILES = (
     ServerProfile("mail.example.com", max_size=500, max_recipients=3, starttls=True),
@@ -26,7 +29,7 @@ PROFILES = (
         repair_bare_lf=True,
         max_errors=1000,
     ),
-    ServerProfile("mail.example.com", Dialect.LMTP, max_errors=1000),
+    ServerProfile("mail.example.com", Dialect.LMTP, max_errors=1000, extensions=ALL),
 )
 
 
@@ -71,6 +74,42 @@ def body(data: bytes) -> None:
         assert len(content) <= 2000
 
 
+def chunks(data: bytes) -> None:
+    """However a message is cut into chunks and reads, the same is made of it; what may go by DATA has whole lines."""
+    if len(data) < 3:
+        return
+    results = set()
+    for seed in (None, data[0], data[1]):
+        settings = {"binary": bool(data[2] & 1), "repair_bare_lf": bool(data[2] & 2)}
+        reader, content, left = ChunkReader(2000, **settings), b"", [data[3:]] if seed is None else cut(data[3:], seed)
+        for number, chunk in enumerate(left or [b""], 1):
+            reader.open(len(chunk), last=number == len(left or [b""]))
+            for piece in cut(chunk, number) if seed else [chunk]:
+                content += reader.feed(piece)
+            if not chunk:
+                content += reader.feed(b"")
+            if reader.is_over:
+                break
+        results.add((None, 0) if reader.fault else (content, int(reader.flags)))
+    assert len(results) == 1
+    content, flags = results.pop()
+    if content is not None and not flags & BodyFlag.BINARY:
+        assert content.count(b"\r") == content.count(b"\n") == content.count(b"\r\n")
+        assert not hides_a_dot(content)
+
+
+def command(data: bytes) -> None:
+    """MAIL and RCPT with all their parameters are read as they are written."""
+    try:
+        _, read = read_line(data.replace(b"\r", b"").replace(b"\n", b"") + b"\r\n")
+    except Unreadable:
+        return
+    if isinstance(read, Mail | Rcpt):
+        line = read.line()
+        assert line.count(b"\r") == line.count(b"\n") == 1
+        assert read_line(line)[1].parameters == read.parameters
+
+
 def ehlo(data: bytes) -> None:
     capabilities = parse_ehlo(tuple(data.decode("utf-8", "backslashreplace").splitlines()))
     assert capabilities.max_size is None or capabilities.max_size > 0
@@ -103,8 +142,16 @@ WORDS = (
     b"EHLO x\r\n", b"HELO x\r\n", b"LHLO x\r\n", b"MAIL FROM:<a@b.example>", b"RCPT TO:<bob@example.com>\r\n",
     b"DATA\r\n", b"RSET\r\n", b"QUIT\r\n", b"STARTTLS\r\n", b"AUTH PLAIN ", b"SIZE=", b"BODY=8BITMIME", b"AUTH=<>",
     b"AGFsaWNlQGV4YW1wbGUuY29tAHNlY3JldA==\r\n", b"*\r\n", b"<>", b"GET / HTTP/1.1\r\n", b"\r\n..", b"\r\n.\n",
-    b"\n.\r\n", b"VRFY x\r\n",
+    b"\n.\r\n", b"VRFY x\r\n", b"BDAT 3\r\na\r\n", b"BDAT 0 LAST\r\n", b"BDAT 9\r\n", b" LAST\r\n", b" SMTPUTF8",
+    b" BODY=BINARYMIME", b" NOTIFY=NEVER", b" ORCPT=utf-8;a\\x{F6}", b" RET=HDRS", b" ENVID=a+20b", b" HOLDFOR=60",
+    b" BY=60;R", b" MT-PRIORITY=-3", b" HOLDUNTIL=2027-01-01T00:00:00Z", b"\xc3\xb6",
 )  # fmt: skip
+COMMANDS = (
+    b"MAIL FROM:<a@b.example> SIZE=1 BODY=BINARYMIME AUTH=<> SMTPUTF8 RET=FULL ENVID=x HOLDFOR=1 BY=9;NT MT-PRIORITY=3",
+    b"MAIL FROM:<\xc3\xb6@b.example> SMTPUTF8 HOLDUNTIL=2027-01-01T00:00:00+01:00",
+    b"RCPT TO:<bob@example.com> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;bob+2B@example.com",
+    b'RCPT TO:<"b b"@example.com> ORCPT=utf-8;\\x{F6}@example.com',
+)
 BODIES = (
     b"\0Subject: x\r\n\r\nhello\r\n.\r\nQUIT\r\n", b"\1a\nb\n.\nc\r\n..d\r\n.\r\n", b"\0x\r\n.\r\n.\r\n",
     b"\1" + b"y" * 1100 + b"\r\n.\r\n", b"\0\r\n\r\n..\r\n...\r\n.\r\nNOOP\r\n", b"\1\r\r\n.\r\n",
@@ -113,6 +160,8 @@ BODIES = (
 TARGETS = {
     "smtp-conversation": Target(conversation, _dialogues(), WORDS),
     "smtp-body": Target(body, BODIES, WORDS),
+    "smtp-chunks": Target(chunks, [b"\0\7" + body for body in BODIES], WORDS),
+    "smtp-command": Target(command, COMMANDS, WORDS),
     "smtp-ehlo": Target(
         ehlo, [b"mail.example.com\nPIPELINING\nSIZE 1000\nAUTH PLAIN LOGIN\nAUTH=LOGIN"], (b"SIZE ", b"AUTH ")
     ),

@@ -28,7 +28,7 @@ WORDS = st.sampled_from([
     b"EHLO x\r\n", b"HELO x\r\n", b"LHLO x\r\n", b"MAIL FROM:<a@b.example>\r\n", b"MAIL FROM:<> SIZE=61\r\n",
     b"DATA\r\n", b"RCPT TO:<bob@example.com>\r\n", b"RCPT TO:<Postmaster>\r\n", b"RSET\r\n", b"NOOP\r\n",
     b"QUIT\r\n", b"\r\n", b"STARTTLS\r\n", LOGIN, b"AUTH LOGIN\r\n", b"*\r\n", b"YQ==\r\n", b"VRFY a\r\n", b".\r\n",
-    b"..\r\n",
+    b"..\r\n", b"BDAT 3\r\na\r\n", b"BDAT 0 LAST\r\n", b"BDAT 7 LAST\r\n", b"BDAT 61\r\n", b"BDAT\r\n",
     b"\n",
     b"\r", b".", b"a line\r\n", b"\n.\r\n", b"\r\n.\n", b"x" * 520, b"GET / HTTP/1.1\r\n",
 ])  # fmt: skip

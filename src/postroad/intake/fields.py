@@ -10,6 +10,7 @@ from datetime import datetime
 
 from postroad.mail.envelope import BodyFlag
 from postroad.mail.header import Header, date_time, starts_with_field
+from postroad.proto.smtp.body import hides_a_dot
 
 _HIDDEN = (b"bcc", b"resent-bcc")
 _MAX_LINE = 998  # RFC 5322 §2.1.1
@@ -58,6 +59,8 @@ def body_flags(content: bytes) -> BodyFlag:
         flags |= BodyFlag.EIGHT_BIT
     if b"\0" in content:
         flags |= BodyFlag.NUL
+        if hides_a_dot(content):
+            flags |= BodyFlag.BINARY
     if max(map(len, content.split(b"\r\n"))) > _MAX_LINE:
         flags |= BodyFlag.LONG_LINES
     return flags

@@ -14,6 +14,8 @@ from postroad.mail.envelope import BodyFlag, TlsInfo
 from postroad.proto.sasl.exchange import Challenge, Credentials, ServerExchange
 from postroad.proto.sasl.plain import SERVER_MECHANISMS
 from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.extensions import BUILT, EXTENSIONS
+from postroad.proto.smtp.parameters import MailParameters, RcptParameters
 from postroad.proto.smtp.profile import Dialect, ServerProfile
 from postroad.proto.smtp.reply import Reply, reply
 from postroad.proto.smtp.server import BODY_REPLIES, SmtpServer
@@ -37,6 +39,8 @@ from postroad.testing.dialogue import Dialogue, MachinePeer
 
 HOSTNAME = "mail.example.com"
 TLS = TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+ALL = frozenset(extension.keyword for extension in EXTENSIONS)
+LIMITS = ("max_size", "max_recipients", "max_errors", "max_hold")
 MAILBOXES = ("bob", "alice", "postmaster")
 UNKNOWN = reply(550, "5.1.1", "no such user")
 DENIED = reply(550, "5.7.1", "relaying denied")
@@ -45,11 +49,13 @@ _REPLIES: Final = re.compile(rb"(?:[2-5][0-9]{2}[ -][ -~]*\r\n)*")
 
 
 def profile_for(facts: dict[str, str]) -> ServerProfile:
-    """The profile of a dialogue: `listener: mx`, `tls: no`, and any number by its name."""
+    """The profile of a dialogue: `listener: mx`, `tls: no`, any number by its name; `extensions: all` for those too
+    that are not announced yet, `without: CHUNKING` for one less."""
     listener = facts.get("listener", "mx")
     submission = listener in ("submission", "submissions")
     dialect = Dialect.SUBMISSION if submission else Dialect(listener)
-    numbers = {name: int(facts[name]) for name in ("max_size", "max_recipients", "max_errors") if name in facts}
+    numbers = {name: int(facts[name]) for name in LIMITS if name in facts}
+    without = frozenset(facts.get("without", "").split(","))
     return ServerProfile(
         HOSTNAME,
         dialect,
@@ -58,6 +64,7 @@ def profile_for(facts: dict[str, str]) -> ServerProfile:
         auth_mechanisms=("PLAIN", "LOGIN") if submission else (),
         require_auth=submission,
         repair_bare_lf=submission,
+        extensions=(ALL if facts.get("extensions") == "all" else BUILT) - without,
         **numbers,
     )
 
@@ -68,6 +75,7 @@ class ScriptedIntake:
     def __init__(self, machine: SmtpServer) -> None:
         self.machine = machine
         self.messages: list[tuple[str, list[str], bytes]] = []
+        self.asked: list[MailParameters | RcptParameters] = []  # in the transaction that was begun last
         self._sender = ""
         self._recipients: list[str] = []
         self._body: list[bytes] = []
@@ -78,8 +86,9 @@ class ScriptedIntake:
         match event:
             case HelloReceived():
                 self.machine.answer(replies.OK)
-            case MailReceived(reverse_path, _):
+            case MailReceived(reverse_path, parameters):
                 self._sender, self._recipients = str(reverse_path), []
+                self.asked = [parameters]
                 self.machine.answer(reply(550, "5.7.1", "not you") if "banned@" in self._sender else replies.SENDER_OK)
             case RcptReceived():
                 self.machine.answer(self._recipient(event))
@@ -107,6 +116,7 @@ class ScriptedIntake:
             return DENIED
         if path.local_part.lower() not in MAILBOXES and (path.domain is None or path.domain.ascii == "example.com"):
             return UNKNOWN
+        self.asked.append(event.parameters)
         self._recipients.append(str(path))
         return replies.RECIPIENT_OK
 

@@ -104,7 +104,7 @@ class Content:
             self._flags = flags | _NUL
             self._look_behind_nuls(content)
             flags = self._flags
-        self._at_line_start = content[-1] == 0x0A
+        self._at_line_start = content.endswith(b"\r\n")
         if not flags & _LONG_LINES and self._has_long_line(content):
             flags |= _LONG_LINES
         self._flags = flags

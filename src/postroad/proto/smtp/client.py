@@ -1,8 +1,9 @@
-"""The SMTP client machine (RFC 5321, 2920, 3207, 4954): commands are queued, replies come back strictly in order.
+"""The SMTP client machine (RFC 5321, 2920, 3030, 3207, 4954): commands are queued, replies come back strictly in order.
 
 Pipelining is decided here: `mail`, `rcpt`, `start_body` may be called in one breath, and what the server does not allow
-to be sent yet is kept back. After a body the next transaction may follow in the same write. What a reply means for a
-recipient is the session's affair (`delivery.smtp`).
+to be sent yet is kept back. After a body the next transaction may follow in the same write. A body goes by DATA, which
+is the cheaper way; by BDAT, as one chunk, where its octets could not be told from the end of data. What a reply means
+for a recipient is the session's affair (`delivery.smtp`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,15 @@ from postroad.mail.envelope import TlsInfo
 from postroad.proto.dotstuff import CRLF, END, DotStuffer
 from postroad.proto.smtp.extensions import Capabilities, parse_ehlo
 from postroad.proto.smtp.incoming import BadReply, RemoteReply, ReplyReader
+from postroad.proto.smtp.parameters import (
+    MAIL_PARAMETERS,
+    NO_PARAMETERS,
+    NO_RCPT_PARAMETERS,
+    RCPT_PARAMETERS,
+    MailParameters,
+    RcptParameters,
+    written,
+)
 from postroad.proto.wire import Interruption, ProtocolMisuse, Signal
 
 
@@ -33,6 +43,7 @@ class Command(StrEnum):
     MAIL = "MAIL FROM"
     RCPT = "RCPT TO"
     DATA = "DATA"
+    BDAT = "BDAT"
     BODY = "end of data"
     RSET = "RSET"
     QUIT = "QUIT"
@@ -72,9 +83,13 @@ class ReplyReceived(Struct, gc=False):
 
 
 class CommandSkipped(Struct, gc=False):
-    """Never sent, because what came before it was refused: no RCPT without MAIL, no DATA without a recipient."""
+    """Never sent, because what came before it was refused: no RCPT without MAIL, no DATA or BDAT without a recipient."""
 
     command: Command
+
+
+class BodyWanted(Struct, gc=False):
+    """BDAT was said, which asks no leave: `body_chunk` and `end_body` come next, as after the 354 to DATA."""
 
 
 class ConversationEnded(Struct, gc=False):
@@ -85,9 +100,11 @@ class ConversationEnded(Struct, gc=False):
     awaiting: Command | None
 
 
-ClientEvent = ReplyReceived | CommandSkipped | ConversationEnded
+ClientEvent = ReplyReceived | CommandSkipped | BodyWanted | ConversationEnded
 
 NONE_KNOWN = Capabilities()
+
+_WISHES = {keyword: row for keyword, row in MAIL_PARAMETERS.items() if row.extension not in ("", "SMTPUTF8")}
 
 _DOT = b".\r\n"
 _DATA, _RSET, _QUIT, _STARTTLS = b"DATA\r\n", b"RSET\r\n", b"QUIT\r\n", b"STARTTLS\r\n"
@@ -100,13 +117,14 @@ class _Pending(Struct, gc=False):
     wire: bytes
     record: list[bytes]
     shown: bytes = b""  # what the record shows in its place: secrets are left out
+    octets: int = 0  # that follow BDAT
 
 
 class SmtpClient:
     """One conversation, from the greeting on. `idle_patience` is how long a connection without work is kept."""
 
     __slots__ = (
-        "_accepted", "_body_record", "_body_size", "_deaf", "_ended", "_eof", "_events", "_idle_patience", "_lone_dot",
+        "_accepted", "_body_record", "_body_size", "_chunk", "_deaf", "_ended", "_eof", "_events", "_idle_patience", "_lone_dot",
         "_mail_refused", "_name", "_out", "_outstanding", "_pipelining", "_reader", "_secrets", "_stuffer", "_stuffs",
         "_tail", "_waiting", "capabilities", "record", "tls",
     )  # fmt: skip
@@ -128,6 +146,7 @@ class SmtpClient:
         self._mail_refused = False
         self._body_record: list[bytes] | None = None  # set while the body is ours to send
         self._body_size = 0
+        self._chunk: int | None = None  # octets that the body will have, when it goes by BDAT
         self._tail = CRLF  # the last octets of the body so far
         self._stuffer: DotStuffer | None = None
         self._stuffs: deque[bool] = deque()  # of transactions whose DATA has no reply yet
@@ -228,27 +247,54 @@ class SmtpClient:
         else:
             raise ProtocolMisuse("the server offers neither AUTH PLAIN nor AUTH LOGIN")
 
-    def mail(self, reverse_path: str, *, size: int = 0, eight_bit: bool = False, utf8: bool = False) -> None:
-        """Begin a transaction, with its own dialogue record; parameters are sent where the server offers them."""
+    def mail(
+        self,
+        reverse_path: str,
+        *,
+        size: int = 0,
+        eight_bit: bool = False,
+        binary: bool = False,
+        utf8: bool = False,
+        parameters: MailParameters = NO_PARAMETERS,
+    ) -> None:
+        """Begin a transaction, with its own dialogue record. What the message is like is told by arguments, what its
+        sender asked for by `parameters` (SIZE, BODY and AUTH in it are passed over); each where the server offers it.
+        """
         line = f"MAIL FROM:<{reverse_path}>"
         offered = self.capabilities.keywords
         if size and "SIZE" in offered:
             line += f" SIZE={size}"
-        if eight_bit and "8BITMIME" in offered:
+        if binary and "BINARYMIME" in offered:
+            line += " BODY=BINARYMIME"
+        elif eight_bit and "8BITMIME" in offered:
             line += " BODY=8BITMIME"
         if utf8 and "SMTPUTF8" in offered:
             line += " SMTPUTF8"
+        if parameters.asks:
+            line += written(parameters, _WISHES, offered)
         self.record = []
         self._queue(_Pending(Command.MAIL, _line(line), self.record))
 
-    def rcpt(self, forward_path: str) -> None:
-        self._queue(_Pending(Command.RCPT, _line(f"RCPT TO:<{forward_path}>"), self.record))
+    def rcpt(self, forward_path: str, parameters: RcptParameters = NO_RCPT_PARAMETERS) -> None:
+        line = f"RCPT TO:<{forward_path}>"
+        if parameters.asks:
+            line += written(parameters, RCPT_PARAMETERS, self.capabilities.keywords)
+        self._queue(_Pending(Command.RCPT, _line(line), self.record))
 
-    def start_body(self, *, stuff: bool = True) -> None:
+    def start_body(self, *, stuff: bool = True, chunk: int | None = None) -> None:
         """DATA. After its 354 the body is given by `body_chunk` and `end_body`; without `stuff` no line may begin with
-        a dot. When no recipient was accepted the 354 is answered by a lone dot here, and never shown."""
-        self._stuffs.append(stuff)
-        self._queue(_Pending(Command.DATA, _DATA, self.record))
+        a dot. When no recipient was accepted the 354 is answered by a lone dot here, and never shown.
+
+        With `chunk` BDAT, once the recipients are known: a body of so many octets, sent as it is, after `BodyWanted`.
+        """
+        if chunk is None:
+            self._stuffs.append(stuff)
+            self._queue(_Pending(Command.DATA, _DATA, self.record))
+            return
+        if not self.capabilities.chunking:
+            raise ProtocolMisuse("the server does not offer CHUNKING")
+        self._waiting.append(_Pending(Command.BDAT, b"BDAT %d LAST\r\n" % chunk, self.record, octets=chunk))
+        self._pump()
 
     def body_chunk(self, data: bytes) -> None:
         if self._body_record is None:
@@ -256,7 +302,10 @@ class SmtpClient:
         if not data:
             return
         self._body_size += len(data)
-        if self._stuffer is not None:
+        if self._chunk is not None:
+            if self._body_size > self._chunk:  # the server would read the rest as commands
+                raise ProtocolMisuse("the body is longer than its chunk")
+        elif self._stuffer is not None:
             data = self._stuffer.write(data)
         else:
             self._tail = data[-2:] if len(data) > 1 else self._tail[-1:] + data
@@ -269,6 +318,13 @@ class SmtpClient:
             raise ProtocolMisuse("no body is expected")
         self._body_record = None
         record.append(b"> [%d octets of message]" % self._body_size)
+        if self._chunk is not None:
+            if self._body_size != self._chunk:
+                raise ProtocolMisuse("the body is shorter than its chunk")
+            self._chunk = None
+            self._outstanding.append(_Pending(Command.BODY, b"", record))
+            self._pump()
+            return
         if self._stuffer is not None:
             dot = self._stuffer.finish()
         else:
@@ -305,11 +361,22 @@ class SmtpClient:
         while waiting and self._body_record is None:
             if outstanding and (not self._pipelining or outstanding[-1].command in _BARRIERS):
                 return
+            if outstanding and waiting[0].command is Command.BDAT:  # who gets it must be known, or octets are wasted
+                return
             pending = waiting.popleft()
             if not outstanding and self._is_pointless(pending.command):
                 self._events.append(CommandSkipped(pending.command))
+            elif pending.command is Command.BDAT:
+                self._begin_chunk(pending)
             else:
                 self._send(pending)
+
+    def _begin_chunk(self, pending: _Pending) -> None:
+        self._out.append(pending.wire)
+        pending.record.append(b"> " + pending.wire[:-2])
+        self._body_record = pending.record
+        self._body_size, self._chunk, self._accepted = 0, pending.octets, 0
+        self._events.append(BodyWanted())
 
     def _is_pointless(self, command: Command) -> bool:
         if command is Command.RCPT:
@@ -317,7 +384,7 @@ class SmtpClient:
         if command is Command.DATA and not self._accepted:
             self._stuffs.popleft()
             return True
-        return False
+        return command is Command.BDAT and not self._accepted
 
     def _send(self, pending: _Pending) -> None:
         self._out.append(pending.wire)
@@ -383,7 +450,7 @@ class SmtpClient:
             self._send(_Pending(Command.BODY, _DOT, pending.record))
             return None
         self._body_record = pending.record
-        self._body_size = 0
+        self._body_size, self._chunk = 0, None
         self._tail = CRLF
         self._stuffer = DotStuffer() if stuff else None
         self._accepted = 0

@@ -3,7 +3,7 @@
 import pytest
 
 from postroad.mail.envelope import BodyFlag
-from postroad.proto.smtp.body import BodyFault, BodyReader
+from postroad.proto.smtp.body import BodyFault, BodyReader, ChunkReader, hides_a_dot
 
 Result = tuple[bytes | None, BodyFault | None, BodyFlag, bytes | None]
 
@@ -145,3 +145,134 @@ def test_nothing_else_ends_the_data(variant: bytes, repair: bool) -> None:
     else:
         assert content is not None
         assert b"MAIL FROM:<evil@evil.example>\r\n" in content
+
+
+@pytest.mark.parametrize(
+    ("line", "hidden"),
+    [
+        (b"\0.", True), (b"\0\0.\0", True), (b"\0" * 3000 + b".", True), (b"\0.." , False), (b".\0", False),
+        (b"\0", False), (b"\0.x", False), (b"x\0.", False), (b". \0", False),
+    ],
+)  # fmt: skip
+def test_a_dot_behind_nuls(line: bytes, hidden: bool) -> None:
+    for before in (b"", b"x\r\n", b"\0\r\n", b"\0.x\r\n"):
+        content = before + line + b"\r\n"
+        wire = content.replace(b"\r\n.", b"\r\n..")
+        wire = (b"." if wire.startswith(b".") else b"") + wire + b".\r\n"
+        got = all_cuts(wire) if len(wire) < 100 else read([wire[i : i + 7] for i in range(0, len(wire), 7)])
+        assert got[1] is (BodyFault.HIDDEN_DOT if hidden else None)
+        assert hides_a_dot(content) is hides_a_dot(content[:-2]) is hidden
+        if not hidden:
+            assert got[0] == content
+
+
+# --- chunks -----------------------------------------------------------------------------------------------------------
+
+
+def read_chunks(chunks: list[bytes], step: int = 0, **settings: bool) -> tuple[bytes, BodyFault | None, BodyFlag]:
+    """What comes of a message in these chunks, each fed in pieces of `step` octets (0: whole)."""
+    reader, content = ChunkReader(10_000, **settings), b""
+    for number, chunk in enumerate(chunks, 1):
+        reader.open(len(chunk), last=number == len(chunks))
+        assert reader.left == len(chunk)
+        for start in range(0, len(chunk), step or len(chunk) or 1):
+            content += reader.feed(chunk[start : start + (step or len(chunk))])
+        if not chunk:
+            content += reader.feed(b"")
+        if reader.is_over:
+            break
+    assert reader.is_over
+    if reader.fault is None:
+        assert reader.size == len(content)
+    return b"" if reader.fault else content, reader.fault, BodyFlag.NONE if reader.fault else reader.flags
+
+
+def every_way(content: bytes, **settings: bool) -> tuple[bytes, BodyFault | None, BodyFlag]:
+    """The one result of every cut into two chunks, and of every way to read them."""
+    whole = read_chunks([content], **settings)
+    for step in (0, 1, 2, 3):
+        for cut in range(len(content) + 1):
+            assert read_chunks([content[:cut], content[cut:]], step, **settings) == whole
+        assert read_chunks([content, b""], step, **settings) == whole
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("content", "flags"),
+    [
+        (b"", BodyFlag.NONE),
+        (b"Subject: x\r\n\r\nno line end", BodyFlag.NONE),
+        (b".\r\n..\r\n", BodyFlag.DOT_LINES),
+        (b"a\r\n.\r\nQUIT\r\n", BodyFlag.DOT_LINES),
+        (b"\xe4\0\r\n", BodyFlag.EIGHT_BIT | BodyFlag.NUL),
+        (b"\r\n", BodyFlag.NONE),
+    ],
+)
+def test_chunks_bring_content_as_it_is(content: bytes, flags: BodyFlag) -> None:
+    assert every_way(content) == (content, None, flags)
+    assert every_way(content, binary=True)[0] == content or b"\0" in content
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"a\nb", BodyFault.BARE_LF),
+        (b"a\rb", BodyFault.BARE_CR),
+        (b"a\r", BodyFault.BARE_CR),
+        (b"a\r\r\n", BodyFault.BARE_CR),
+        (b"\n.\r\n", BodyFault.BARE_LF),
+        (b"a\r\n\0.\r\n", BodyFault.HIDDEN_DOT),
+        (b"a\r\n\0.", BodyFault.HIDDEN_DOT),
+        (b"\0.\0\0", BodyFault.HIDDEN_DOT),
+    ],
+)
+def test_chunks_are_held_to_the_rules_of_data(content: bytes, fault: BodyFault) -> None:
+    """It may leave us by DATA."""
+    assert every_way(content)[1] is fault
+    if fault is BodyFault.BARE_LF:
+        assert every_way(content, repair_bare_lf=True)[0] == content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+@pytest.mark.parametrize("body", [b"a\nb", b"a\rb\r", b"\r\n.\n", b"\0.\r\n", b"x\r\n\0.", b"\n"])
+def test_binary_content_is_kept_and_known(body: bytes) -> None:
+    content = b"Subject: x\r\n\r\n" + body
+    got = every_way(content, binary=True, repair_bare_lf=True)
+    assert got[:2] == (content, None)
+    assert got[2] & BodyFlag.BINARY
+    content = b"\r\n" + body  # no header fields at all
+    assert every_way(content, binary=True)[2] & BodyFlag.BINARY
+
+
+@pytest.mark.parametrize(
+    "header", [b"Subject: x\n\n", b"A: b\r\nC: d\ne\r\n\r\n", b"A: b\r", b"A: \0\r\n\r\n", b"A: b\r\n\n"]
+)
+def test_the_header_block_of_binary_content_has_lines(header: bytes) -> None:
+    fault = every_way(header + b"text", binary=True)[1]
+    assert fault in (BodyFault.BARE_CR, BodyFault.BARE_LF, BodyFault.HIDDEN_DOT)
+
+
+def test_binary_content_without_anything_binary_is_plain() -> None:
+    assert every_way(b"Subject: x\r\n\r\na\r\n", binary=True)[2] == BodyFlag.NONE
+
+
+@pytest.mark.parametrize("sizes", [(20,), (10, 10), (0, 20, 0)])
+def test_a_size_is_judged_before_an_octet_is_read(sizes: tuple[int, ...]) -> None:
+    for limit, fits in ((20, True), (19, False)):
+        reader = ChunkReader(limit)
+        for size in sizes:
+            reader.open(size, last=False)
+            if reader.fault:
+                break
+            reader.feed(b"x" * size)
+        assert (reader.fault is None) is fits
+        if not fits:
+            assert reader.left > 0
+            assert reader.feed(b"x" * reader.left) == b""
+            assert reader.is_over
+
+
+def test_repaired_content_may_outgrow_the_limit() -> None:
+    reader = ChunkReader(10, repair_bare_lf=True)
+    reader.open(10, last=True)
+    assert reader.feed(b"a\nb\nc\nd\ne\n") == b""
+    assert reader.fault is BodyFault.TOO_LARGE

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroad.mail.envelope import TlsInfo
+from postroad.mail.envelope import Notify, TlsInfo
 from postroad.proto.smtp.client import (
+    BodyWanted,
     Command,
     CommandSkipped,
     ConversationEnded,
@@ -15,6 +16,7 @@ from postroad.proto.smtp.client import (
     ReplyReceived,
     SmtpClient,
 )
+from postroad.proto.smtp.parameters import DeliverBy, MailParameters, RcptParameters
 from postroad.proto.wire import Interruption, ProtocolMisuse, Signal
 
 EHLO = b"250-mx.test hello\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n"
@@ -270,3 +272,96 @@ def test_cuts_change_nothing(data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(script)), max_size=6)))
     pieces = [script[a:b] for a, b in zip([0, *cuts], [*cuts, len(script)], strict=True)]
     assert run(pieces) == run([script])
+
+
+CHUNKS = b"250-mx.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-DSN\r\n250-CHUNKING\r\n250 BINARYMIME\r\n"
+
+
+def test_a_chunk_goes_when_the_recipients_are_known():
+    machine = opened(CHUNKS)
+    machine.mail("a@client.test", binary=True, eight_bit=True)
+    machine.rcpt("b@mx.test")
+    machine.start_body(chunk=6)
+    assert machine.data_to_send() == b"MAIL FROM:<a@client.test> BODY=BINARYMIME\r\nRCPT TO:<b@mx.test>\r\n"
+    assert not [event for event in feed(machine, b"250 ok\r\n") if isinstance(event, BodyWanted)]
+    found = feed(machine, b"250 ok\r\n")
+    assert codes(found) == [(Command.RCPT, 250)]
+    assert isinstance(found[-1], BodyWanted)
+    machine.body_chunk(b"a\n.\n")
+    machine.body_chunk(b"b\r")
+    machine.end_body()
+    assert machine.data_to_send() == b"BDAT 6 LAST\r\na\n.\nb\r"
+    assert machine.patience == 600
+    assert codes(feed(machine, b"250 taken\r\n")) == [(Command.BODY, 250)]
+    assert machine.is_idle
+    assert machine.record == [
+        b"> MAIL FROM:<a@client.test> BODY=BINARYMIME", b"> RCPT TO:<b@mx.test>", b"< 250 ok", b"< 250 ok",
+        b"> BDAT 6 LAST", b"> [6 octets of message]", b"< 250 taken",
+    ]  # fmt: skip
+
+
+def test_a_chunk_without_recipients_is_never_sent():
+    machine = opened(CHUNKS)
+    machine.mail("a@client.test")
+    machine.rcpt("b@mx.test")
+    machine.start_body(chunk=5)
+    machine.data_to_send()
+    found = feed(machine, b"250 ok\r\n550 no\r\n")
+    assert [event.command for event in found if isinstance(event, CommandSkipped)] == [Command.BDAT]
+    assert machine.data_to_send() == b""
+    assert machine.is_idle
+
+
+def test_chunks_without_pipelining_and_in_a_chain():
+    machine = opened(b"250-mx.test\r\n250 CHUNKING\r\n")
+    machine.mail("a@client.test")
+    machine.rcpt("b@mx.test")
+    machine.start_body(chunk=0)
+    feed(machine, b"250 ok\r\n")
+    assert machine.data_to_send().endswith(b"RCPT TO:<b@mx.test>\r\n")
+    assert isinstance(feed(machine, b"250 ok\r\n")[-1], BodyWanted)
+    machine.end_body()
+    machine.mail("x@client.test")
+    assert machine.data_to_send() == b"BDAT 0 LAST\r\n"
+    feed(machine, b"250 taken\r\n")
+    assert machine.data_to_send() == b"MAIL FROM:<x@client.test>\r\n"
+
+
+@pytest.mark.parametrize("given", [b"abcd", b"abcdef"])
+def test_a_chunk_is_as_long_as_it_was_said_to_be(given: bytes):
+    """A shorter one would swallow our next command, the rest of a longer one would be taken for commands."""
+    machine = opened(CHUNKS)
+    machine.mail("a@client.test")
+    machine.rcpt("b@mx.test")
+    machine.start_body(chunk=5)
+    feed(machine, b"250 ok\r\n250 ok\r\n")
+
+    def send() -> None:
+        machine.body_chunk(given)
+        machine.end_body()
+
+    with pytest.raises(ProtocolMisuse):
+        send()
+    assert b"abcdef" not in machine.data_to_send()
+
+
+def test_no_chunk_where_none_is_offered():
+    with pytest.raises(ProtocolMisuse):
+        opened().start_body(chunk=5)
+
+
+def test_parameters_are_said_where_they_are_offered():
+    wishes = MailParameters(size=5, utf8=True, ret="HDRS", envid="a b", priority=3, deliver_by=DeliverBy(60, "N"))
+    asked = RcptParameters(Notify.NEVER, "rfc822;b@mx.test")
+    for ehlo, mail, rcpt in (
+        (CHUNKS, b" RET=HDRS ENVID=a+20b", b" NOTIFY=NEVER ORCPT=rfc822;b@mx.test"),
+        (b"250-mx.test\r\n250 MT-PRIORITY\r\n", b" MT-PRIORITY=3", b""),
+        (BARE, b"", b""),
+    ):
+        machine = opened(ehlo)
+        machine.mail("a@client.test", parameters=wishes)
+        machine.rcpt("b@mx.test", asked)
+        feed(machine, b"250 ok\r\n")
+        assert machine.data_to_send() == (
+            b"MAIL FROM:<a@client.test>" + mail + b"\r\nRCPT TO:<b@mx.test>" + rcpt + b"\r\n"
+        )
