@@ -70,7 +70,8 @@ async def test_the_original_recipient_is_named(tmp_path: Path) -> None:
         await site.settled(await site.submit("away@here.test"))
         (report,) = await site.inbox(ALICE)
         (fields,) = list(report.iter_parts())[1].get_payload()[1:]
-        assert fields["Original-Recipient"] == "rfc822; away@here.test"
+        assert fields["Original-Recipient"] is None, "RFC 3461 §6.3 d: nothing but what ORCPT said"
+        assert "away@here.test (passed on to 550@remote.test)" in report.get_body(("plain",)).get_content()
         assert fields["Final-Recipient"] == f"rfc822; {NO}"
         assert fields["Remote-MTA"] == "dns; mx1.remote.test"
 

@@ -136,6 +136,7 @@ class Node:
         if self._sender:
             ownership = await self._sender.join()
             self.intake.hand_to(self._sender.runner, ownership)
+            self.intake.report_to(self._sender.bounces)
             self._run(self._sender.run(), "sender")
         if "imap" in self._roles:
             self._run(self._poll.run(), "idle-poll")

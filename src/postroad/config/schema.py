@@ -98,6 +98,13 @@ class DeliverySettings:
     dsn_header_only_over: int = setting(
         65536, "a larger message is returned as its header alone", unit="bytes", check=values.at_least(0)
     )
+    dsn_to_strangers: bool = setting(
+        True, "who asks for a report by NOTIFY (RFC 3461) gets one, its header alone, without having logged in"
+    )
+    warn_after: float = setting(
+        4 * 3600.0, "a sender is told once that its message takes so long (0: only where it asks, after 4 hours)",
+        unit="seconds", check=values.at_least(0),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

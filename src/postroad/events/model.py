@@ -20,7 +20,7 @@ class EventKind(StrEnum):
     HELD = "held"  # delivery: why
     RELEASED = "released"  # delivery: by
     RETRY_ASKED = "retry-asked"  # delivery: by
-    REPORT_SENT = "report-sent"  # delivery: report (message id of the DSN), to
+    REPORT_SENT = "report-sent"  # delivery, or none for an alias: report (id of the DSN), to, action
     REPORT_WITHHELD = "report-withheld"  # delivery: why no DSN was sent (null reverse-path, a stranger)
     REPEAT = "repeat"  # message: the client sent it again because it never saw our 250
     ADMIN = "admin"  # nothing of the mail: action, by, what

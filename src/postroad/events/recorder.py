@@ -84,12 +84,25 @@ class Recorder:
     def retry_asked(self, delivery: Delivery, at: datetime, by: str) -> Event:
         return self._of(EventKind.RETRY_ASKED, delivery, at, by=by)
 
-    def report_sent(self, delivery: Delivery, at: datetime, *, report: MessageId, to: str) -> Event:
-        """A DSN about this recipient has been accepted for its sender."""
-        return self._of(EventKind.REPORT_SENT, delivery, at, report=id_text(report), to=to)
+    def report_sent(
+        self,
+        message: MessageId,
+        delivery: DeliveryId | None,
+        at: datetime,
+        *,
+        report: MessageId,
+        to: str,
+        action: str = "",
+    ) -> Event:
+        """A DSN has been accepted for the sender: about this recipient, or (None) about an alias of several. `action`
+        is what it tells, where that is no failure."""
+        detail = {"report": id_text(report), "to": to}
+        if action:
+            detail["action"] = action
+        return self.event(EventKind.REPORT_SENT, at, message, delivery, detail)
 
-    def report_withheld(self, delivery: Delivery, at: datetime, why: str) -> Event:
-        return self._of(EventKind.REPORT_WITHHELD, delivery, at, why=why)
+    def report_withheld(self, message: MessageId, delivery: DeliveryId | None, at: datetime, why: str) -> Event:
+        return self.event(EventKind.REPORT_WITHHELD, at, message, delivery, {"why": why})
 
     def repeat(self, message: MessageId, at: datetime, client: str) -> Event:
         """The client sent `message` again, for it had never seen our answer."""

@@ -22,10 +22,11 @@ from postroad.intake.transaction import MailTransaction, PlannedDelivery
 from postroad.mail.envelope import BodyFlag
 from postroad.mail.render import Rendering, render
 from postroad.mail.status import EnhancedCode, Status, status
+from postroad.mail.terms import RecipientTerms
 from postroad.mail.trace import delivered_to, return_path
 from postroad.observe import log
 from postroad.observe.metrics import COUNTERS
-from postroad.ports.handoff import Handoff, Ownership
+from postroad.ports.handoff import Handoff, Notice, Ownership, Reporter, notice
 from postroad.ports.ids import BlobId, DeliveryId, IdSource, MessageId, id_text
 from postroad.ports.signals import Signals
 from postroad.ports.store import (
@@ -48,6 +49,7 @@ ENVELOPE_VERSION = 1
 TURN = 32  # messages of a batch for which the loop is held
 _ACCEPTED = EnhancedCode(2, 0, 0)
 _DELIVERED = status(250, "2.0.0", "delivered to the mailbox")
+_EXPANDED = status(250, "2.0.0", "sent on to each address of this name")
 _GIVEN_UP = status(451, "4.3.0", "the message could not be stored in time, try again later")
 _ABANDONED = status(451, "4.4.2", "the connection was lost", "the client went before the commit")
 
@@ -68,6 +70,7 @@ class _Rows:
     events: list[Event]
     local: list[NewMailboxMessage]
     remote: list[Delivery]
+    notices: list[Notice]  # what the sender wants to hear of what is done already
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Prepared:
     mail: MailTransaction
     acceptance: Acceptance
     remote: list[Delivery]
+    notices: Sequence[Notice] = ()
 
 
 class Committer:
@@ -104,6 +108,11 @@ class Committer:
         self._birth = birth
         self._handoff: Handoff | None = None  # where this node does not send, rows are born unowned and due at once
         self._ownership: Ownership | None = None
+        self._reporter: Reporter | None = None
+
+    def report_to(self, reporter: Reporter | None) -> None:
+        """Who tells senders, from now on, of what is delivered when it is accepted."""
+        self._reporter = reporter
 
     def hand_to(self, handoff: Handoff | None, ownership: Ownership | None) -> None:
         """Who sends what is accepted from now on."""
@@ -144,6 +153,8 @@ class Committer:
         if any(planned.target.is_local for planned in mail.planned.values()):
             quick = is_quick(spooled) and spooled.content
             rendering = render(quick) if quick else await self._renderer.render_in_worker(spooled)
+        if mail.parameters.asks:
+            flags = utf8_flag(mail.parameters, spooled.header, flags)
         message = _message(mail, spooled, flags, rendering, bounce_of)
         rows = self._rows(mail, message)
         mail.acceptance = acceptance = Acceptance(
@@ -157,7 +168,7 @@ class Committer:
             content_record(rendering, message.blob, message.size) if rendering else None,
             abandoned=mail.gone,
         )
-        return Prepared(mail, acceptance, rows.remote)
+        return Prepared(mail, acceptance, rows.remote, rows.notices)
 
     async def _answer(self, prepared: Prepared, commit: Awaitable[Accepted]) -> Status:
         acceptance = prepared.acceptance
@@ -192,6 +203,8 @@ class Committer:
             for row in acceptance.local:
                 self._signals.publish(f"mailbox:{row.mailbox}")
             self._directory.delivered([planned.target for planned in mail.planned.values()])
+        if prepared.notices and self._reporter is not None:
+            self._reporter.succeeded(message, prepared.notices)
         if not remote:
             return
         if self._handoff is not None and remote[0].owner is not None:
@@ -200,16 +213,24 @@ class Committer:
             self._signals.publish("queue")
 
     def _rows(self, mail: MailTransaction, message: Message) -> _Rows:
-        rows = _Rows([], [self._recorder.received(message, len(mail.recipients), mail.tracking)], [], [])
+        rows = _Rows([], [self._received(mail, message)], [], [], [])
         prefix = b""
+        terms = None
         for planned in mail.planned.values():
+            if mail.wishes:
+                terms = recipient_terms(mail, planned)
             if planned.end is not None:
                 self._born_over(rows, message, planned, planned.end)
             elif planned.target.is_local:
                 prefix = prefix or return_path(message.reverse_path)
-                self._born_delivered(rows, message, planned, prefix)
+                self._born_delivered(rows, message, planned, prefix, terms)
             else:
-                self._born_queued(rows, message, planned)
+                self._born_queued(rows, message, planned, terms)
+        for name in mail.expanded:
+            if wants_expansion(mail, name):
+                wish = mail.wishes[name]
+                asked = RecipientTerms(int(wish.notify), wish.orcpt or "")
+                rows.notices.append(Notice(Action.EXPANDED, name, _EXPANDED, asked))
         return rows
 
     def _born_delivered(self, rows: _Rows, message: Message, planned: PlannedDelivery, trace: bytes) -> None:
@@ -223,7 +244,10 @@ class Committer:
             planned.orig,
             last_status=_DELIVERED,
             finished=now,
+            terms=terms,
         )
+        if terms is not None and terms.wants(Notify.SUCCESS):
+            rows.notices.append(notice(Action.DELIVERED, delivery, _DELIVERED))
         prefix = trace + delivered_to(target.forward_path)
         assert target.mailbox is not None
         rows.deliveries.append(delivery)
@@ -257,7 +281,9 @@ class Committer:
         rows.deliveries.append(delivery)
         rows.events.append(self._recorder.final(delivery, state, now, reply=str(end), cause=end.cause))
 
-    def _born_queued(self, rows: _Rows, message: Message, planned: PlannedDelivery) -> None:
+    def _born_queued(
+        self, rows: _Rows, message: Message, planned: PlannedDelivery, terms: RecipientTerms | None
+    ) -> None:
         target, now, birth = planned.target, message.created, self._birth
         owner = self._ownership
         delivery = Delivery(
@@ -272,6 +298,7 @@ class Committer:
             expires=now + birth.expire_after,
             owner=owner.node if owner else None,
             epoch=owner.epoch if owner else 0,
+            terms=terms,
         )
         rows.deliveries.append(delivery)
         rows.remote.append(delivery)
@@ -315,12 +342,14 @@ def _message(
         mail.stream,
         mail.tag,
         mail.metadata,
+        message_terms(mail.parameters, mail.received) if mail.parameters.asks else None,
     )
 
 
 def segment_header(mail: MailTransaction) -> bytes:
     """The envelope as it lies beside the content, so that segments alone can rebuild the queue: msgpack of [version,
-    message, received (timestamp), reverse-path, [[forward-path, dest, orig] ...], service, client, account, body].
+    message, received (timestamp), reverse-path, [[forward-path, dest, orig] ...], service, client, account, body], and,
+    where MAIL or RCPT asked for something, the terms of the message and of each recipient.
     """
     recipients = [(planned.target.forward_path, planned.target.dest, planned.orig) for planned in mail.planned.values()]
     origin = mail.origin
@@ -335,6 +364,10 @@ def segment_header(mail: MailTransaction) -> bytes:
         origin.account,
         mail.body,
     )
+    if mail.parameters.asks or mail.wishes:
+        assert mail.received is not None
+        terms = [recipient_terms(mail, planned) for planned in mail.planned.values()]
+        envelope = (*envelope, message_terms(mail.parameters, mail.received), terms)
     return _ENCODER.encode(envelope)
 
 

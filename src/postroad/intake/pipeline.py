@@ -40,7 +40,7 @@ from postroad.mail.trace import received
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.blobs import BlobStore
 from postroad.ports.clock import Clock
-from postroad.ports.handoff import Handoff, Ownership
+from postroad.ports.handoff import Handoff, Ownership, Reporter
 from postroad.ports.ids import BlobId, IdSource, MessageId, id_text
 from postroad.ports.store import AccountRecord, Lane, Refusal, Store, StoreUnavailable, Tx
 from postroad.ports.uuids import uuid_text
@@ -222,6 +222,7 @@ class Intake:
         assert transaction.received is not None
         text = id_text(transaction.message)
         single = transaction.recipients[0] if len(transaction.recipients) == 1 else ""
+        single = single if single.isascii() else ""  # else the field would make any message one for SMTPUTF8
         trace = received(transaction.origin, by=self._hostname, id=text, when=transaction.received, recipient=single)
         if not transaction.is_trusted:
             return header, fields.final_header(header, trace, b"")
@@ -379,6 +380,10 @@ class Intake:
         if waiting is not None:
             await waiting
         return await self.finish(transaction, spool, fields.body_flags(content), bounce_of=bounce_of)
+
+    def report_to(self, reporter: Reporter | None) -> None:
+        """Who tells senders of what is delivered when it is accepted, where they asked for that (RFC 3461)."""
+        self._services.committer.report_to(reporter)
 
     def hand_to(self, handoff: Handoff | None, ownership: Ownership | None) -> None:
         """From now on new deliveries are born owned by this node, and handed to its queue after their commit."""

@@ -56,6 +56,7 @@ class MailTransaction:
         "account",
         "asked",
         "body",
+        "expanded",
         "gone",
         "message",
         "metadata",
@@ -90,6 +91,7 @@ class MailTransaction:
         self.size = size  # SIZE= of MAIL FROM (RFC 1870)
         self.body = body  # BODY= of MAIL FROM (RFC 6152)
         self.account = account  # the authenticated submitter
+        self.expanded: tuple[str, ...] = ()  # of these: the aliases of several
         self.recipients: list[str] = []  # as the client named them, accepted ones only
         self.planned: dict[str, PlannedDelivery] = {}  # by mailbox or remote address: duplicates are merged
         self.message = MessageId(0)
@@ -126,6 +128,8 @@ class MailTransaction:
         """Take a recipient that was accepted."""
         name = str(path)
         self.recipients.append(name)
+        if self.wishes and len(targets) > 1 and name in self.wishes:
+            self.expanded += (name,)
         for target in targets:
             key = target.forward_path
             planned = self.planned.get(key)

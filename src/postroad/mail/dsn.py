@@ -1,11 +1,13 @@
 """Delivery status notifications (RFC 3464): written for people first, machines second, and read back.
 
-Pure: time, message id and boundary come from the caller. Who gets a report, and who must not, `queue.bounces` decides.
+To senders whose own address is internationalized they go in the forms of RFC 6533, to all others in ASCII forms. Pure:
+time, message id and boundary come from the caller. Who gets a report, and who must not, `queue.bounces` decides.
 """
 
 from __future__ import annotations
 
 import re
+from binascii import b2a_base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -41,6 +43,8 @@ class RecipientReport:
     original_recipient: str = ""  # as the sender named it, where that differs
     last_attempt: datetime | None = None
     expired: bool = False  # given up after trying for a while, not refused for good
+    orcpt: str = ""  # ORCPT as it came: `rfc822;a@b` (RFC 3461 §6.3 d)
+    will_retry_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class DeliveryReport:
     recipients: Sequence[RecipientReport]
     arrival: datetime | None = None
     tried_for: timedelta = timedelta(0)
+    envid: str = ""  # ENVID as it came, decoded (RFC 3461 §6.3 a)
+    utf8: bool = False  # it goes by SMTPUTF8: addresses stand in it as they are (RFC 6533 §4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class ReturnedMessage:
     content: bytes
     whole: bool
     subject: str = ""
+    utf8: bool = False  # its header fields are internationalized (RFC 6532)
 
 
 def write(
@@ -69,8 +76,8 @@ def write(
     cut = b"--" + boundary.encode("ascii")
     parts = [_header(report, to, now, message_id, boundary)]
     parts += [cut, *_human_part(report, returned)]
-    parts += [cut, b"Content-Type: message/delivery-status", b"", *_status_fields(report)]
-    parts += [cut, *_returned_part(returned)]
+    parts += [cut, *_status_part_of(report)]
+    parts += [cut, *_returned_part(returned, eight_bit=report.utf8)]
     parts += [cut + b"--", b""]
     return b"\r\n".join(parts)
 
@@ -94,7 +101,11 @@ def _header(report: DeliveryReport, to: str, now: datetime, message_id: str, bou
 
 def _subject(report: DeliveryReport) -> str:
     actions = {recipient.action for recipient in report.recipients}
-    return "Your message is late" if actions == {Action.DELAYED} else "Your message could not be delivered"
+    if Action.FAILED in actions:
+        return "Your message could not be delivered"
+    if Action.DELAYED in actions:
+        return "Your message is late"
+    return "Your message was delivered" if actions == {Action.DELIVERED} else "Your message was passed on"
 
 
 # --- for people -------------------------------------------------------------------------------------------------------
@@ -111,9 +122,7 @@ def _human_lines(report: DeliveryReport, returned: ReturnedMessage) -> Iterator[
     yield ""
     about = f' "{_printable(returned.subject)}"' if returned.subject else ""
     whom = "these recipients" if len(report.recipients) > 1 else "this recipient"
-    yield from _wrapped(
-        f"this is the mail server {report.reporting_mta}. I am sorry: your message{about} did not reach {whom}:"
-    )
+    yield from _wrapped(f"this is the mail server {report.reporting_mta}. {_news(report, about, whom)}:")
     for recipient in report.recipients:
         yield ""
         yield from _human_recipient(recipient, report.tried_for)
@@ -125,17 +134,44 @@ def _human_lines(report: DeliveryReport, returned: ReturnedMessage) -> Iterator[
     yield ""
 
 
+def _news(report: DeliveryReport, about: str, whom: str) -> str:
+    actions = {recipient.action for recipient in report.recipients}
+    if Action.FAILED in actions:
+        return f"I am sorry: your message{about} did not reach {whom}"
+    if Action.DELAYED in actions:
+        return f"Your message{about} has not yet reached {whom}, and you need do nothing: I keep trying"
+    return f"As you asked to be told: this is where your message{about} stands for {whom}"
+
+
 def _human_recipient(recipient: RecipientReport, tried_for: timedelta) -> Iterator[str]:
     name = recipient.original_recipient or recipient.final_recipient
     passed_on = f" (passed on to {recipient.final_recipient})" if name != recipient.final_recipient else ""
     yield f"  {name}{passed_on}"
     status = recipient.status
-    for line in _wrapped(_reason(recipient, tried_for)):
+    for line in _wrapped(_TELLING.get(recipient.action, _reason)(recipient, tried_for)):
         yield f"    {line}"
-    if status.diagnostic:
+    if status.diagnostic and not status.is_success:
         yield f"    The words of {status.remote or 'the other server'}:"
         for line in _wrapped(_printable(status.diagnostic)):
             yield f"      {line}"
+
+
+def _late(recipient: RecipientReport, tried_for: timedelta) -> str:
+    until = recipient.will_retry_until
+    end = f" I shall go on until {format_datetime(until)}." if until else ""
+    return f"I have been trying for {_span(tried_for)}.{end}"
+
+
+def _arrived(recipient: RecipientReport, _tried_for: timedelta) -> str:
+    return {
+        Action.DELIVERED: "It is in the mailbox.",
+        Action.EXPANDED: "This is a name for several addresses: it has been sent on to each of them. Whether it"
+        " arrives there is told only where it does not.",
+    }.get(
+        recipient.action,
+        f"The server {recipient.status.remote or 'next on the way'} has taken it. It makes no reports of success: you"
+        " will hear no more, unless it fails there.",
+    )
 
 
 def _reason(recipient: RecipientReport, tried_for: timedelta) -> str:
@@ -147,6 +183,12 @@ def _reason(recipient: RecipientReport, tried_for: timedelta) -> str:
     return f"{_sentence(status.text)} {_advice(status.enhanced, temporary=False)}"
 
 
+_TELLING = {
+    Action.DELAYED: _late,
+    Action.DELIVERED: _arrived,
+    Action.RELAYED: _arrived,
+    Action.EXPANDED: _arrived,
+}
 _ADVICE = {
     (1, 1): "The address does not exist there: please check its spelling.",
     (1, 2): "The part after the @ does not exist: please check its spelling.",
@@ -156,6 +198,8 @@ _ADVICE = {
     (2, 3): "The message is too large for this mailbox: please send something smaller.",
     (3, 4): "The message is too large for that server: please send something smaller.",
     (4, 6): "The mail for this domain runs in a circle: its administrator has to repair it.",
+    (4, 7): "It was to be there by a certain time, and that time has passed.",
+    (6, 3): "That server cannot take it as it is, and its signature forbids to rewrite it.",
     (6, 7): "That server does not take addresses with letters outside ASCII.",
     (7, 1): "That server does not want this message: its words below say more.",
 }
@@ -183,35 +227,50 @@ def _span(time: timedelta) -> str:
 # --- for machines -----------------------------------------------------------------------------------------------------
 
 
+def _status_part_of(report: DeliveryReport) -> list[bytes]:
+    fields = list(_status_fields(report))
+    if not report.utf8:
+        return [b"Content-Type: message/delivery-status", b"", *fields]
+    return [b"Content-Type: message/global-delivery-status", b"Content-Transfer-Encoding: 8bit", b"", *fields]
+
+
 def _status_fields(report: DeliveryReport) -> Iterator[bytes]:
+    if report.envid:
+        yield _field("Original-Envelope-Id", report.envid)
     yield _field("Reporting-MTA", f"dns; {report.reporting_mta}")
     if report.arrival is not None:
         yield _field("Arrival-Date", format_datetime(report.arrival))
     for recipient in report.recipients:
         yield b""
-        yield from _recipient_fields(recipient)
+        yield from _recipient_fields(recipient, utf8=report.utf8)
     yield b""
 
 
-def _recipient_fields(recipient: RecipientReport) -> Iterator[bytes]:
+def _recipient_fields(recipient: RecipientReport, *, utf8: bool) -> Iterator[bytes]:
     status = recipient.status
-    if recipient.original_recipient and recipient.original_recipient != recipient.final_recipient:
-        yield _field("Original-Recipient", _typed_address(recipient.original_recipient))
-    yield _field("Final-Recipient", _typed_address(recipient.final_recipient))
+    if recipient.orcpt:  # and only then, RFC 3461 §6.3 d
+        kind, _, address = recipient.orcpt.partition(";")
+        yield _field("Original-Recipient", _typed_address(address, kind, utf8=utf8), utf8=utf8)
+    yield _field("Final-Recipient", _typed_address(recipient.final_recipient, utf8=utf8), utf8=utf8)
     yield _field("Action", recipient.action)
     yield _field("Status", str(_status_code(recipient)))
     if status.remote:
         yield _field("Remote-MTA", f"dns; {status.remote}")
     words = status.diagnostic or str(status)
-    yield _field("Diagnostic-Code", ("smtp; " if status.diagnostic else "x-postroad; ") + words[:MAX_DIAGNOSTIC])
+    kind = "smtp; " if status.diagnostic else "x-postroad; "
+    yield _field("Diagnostic-Code", kind + words[:MAX_DIAGNOSTIC], utf8=utf8)
     if recipient.last_attempt is not None:
         yield _field("Last-Attempt-Date", format_datetime(recipient.last_attempt))
+    if recipient.will_retry_until is not None:
+        yield _field("Will-Retry-Until", format_datetime(recipient.will_retry_until))
 
 
-def _typed_address(address: str) -> str:
+def _typed_address(address: str, kind: str = "rfc822", *, utf8: bool = False) -> str:
     """With its type; letters outside ASCII as RFC 6533 §3 has them where a report is ASCII: `utf-8; b\\x{FC}cher@a`."""
-    if address.isascii():
-        return f"rfc822; {address}"
+    if address.isascii() and kind.lower() != "utf-8":
+        return f"{kind}; {address}"
+    if utf8:
+        return f"utf-8; {address}"
     return "utf-8; " + "".join(c if "!" <= c <= "~" and c not in "\\+=" else f"\\x{{{ord(c):02X}}}" for c in address)
 
 
@@ -224,17 +283,25 @@ def _status_code(recipient: RecipientReport) -> EnhancedCode:
     return EnhancedCode(klass, 0, 0)
 
 
-def _field(name: str, value: str) -> bytes:
-    """One field, ASCII, folded at spaces (RFC 3464 §2.1.1 wants no encoded words there)."""
+def _field(name: str, value: str, *, utf8: bool = False) -> bytes:
+    """One field, folded at spaces, without encoded words (RFC 3464 §2.1.1); ASCII but for `utf8` (RFC 6533 §4)."""
     text = "\r\n ".join(_wrapped(f"{name}: {_printable(value)}"))
-    return text.encode("ascii", "replace")
+    return text.encode("utf-8" if utf8 else "ascii", "replace")
 
 
-def _returned_part(returned: ReturnedMessage) -> list[bytes]:
-    kind = b"message/rfc822" if returned.whole else b"text/rfc822-headers"
-    encoding = b"7bit" if returned.content.isascii() else b"8bit"
-    content = returned.content.removesuffix(b"\r\n")
-    return [b"Content-Type: " + kind, b"Content-Transfer-Encoding: " + encoding, b"", content]
+def _returned_part(returned: ReturnedMessage, *, eight_bit: bool) -> list[bytes]:
+    """What is internationalized is `message/global` (RFC 6532 §3.7), in base64 where the report itself is not."""
+    if not returned.utf8:
+        kind = b"message/rfc822" if returned.whole else b"text/rfc822-headers"
+        encoding = b"7bit" if returned.content.isascii() else b"8bit"
+        content = returned.content.removesuffix(b"\r\n")
+        return [b"Content-Type: " + kind, b"Content-Transfer-Encoding: " + encoding, b"", content]
+    kind = b"Content-Type: " + (b"message/global" if returned.whole else b"message/global-headers")
+    if eight_bit:
+        return [kind, b"Content-Transfer-Encoding: 8bit", b"", returned.content.removesuffix(b"\r\n")]
+    lines = (returned.content[at : at + 57] for at in range(0, len(returned.content), 57))
+    encoded = b"\r\n".join(b2a_base64(line, newline=False) for line in lines)
+    return [kind, b"Content-Transfer-Encoding: base64", b"", encoded]
 
 
 def _printable(text: str) -> str:
@@ -265,13 +332,16 @@ def read(content: bytes) -> DeliveryReport | None:
     if not blocks or "reporting-mta" not in blocks[0]:
         return None
     recipients = [_read_recipient(fields) for fields in blocks[1:] if "final-recipient" in fields]
-    return DeliveryReport(_typed(blocks[0]["reporting-mta"]), recipients) if recipients else None
+    envid = blocks[0].get("original-envelope-id", "")
+    return DeliveryReport(_typed(blocks[0]["reporting-mta"]), recipients, envid=envid) if recipients else None
 
 
 def _status_part(content: bytes) -> str:
     """The body of the message/delivery-status part, lines ended by LF, up to the next boundary line."""
     text = content.replace(b"\r\n", b"\n")
-    at = text.lower().find(b"\ncontent-type: message/delivery-status")
+    lower = text.lower()
+    at = lower.find(b"\ncontent-type: message/delivery-status")
+    at = at if at >= 0 else lower.find(b"\ncontent-type: message/global-delivery-status")
     if at < 0:
         return ""
     start = text.find(b"\n\n", at)

@@ -20,6 +20,7 @@ class BodyFlag(IntFlag):
     NUL = 4  # some octet is zero
     LONG_LINES = 8  # some line is longer than 998 octets (RFC 5322 §2.1.1)
     BINARY = 16  # a CR or LF stands alone, or NULs hide a lone dot: never sent by DATA (RFC 3030 §3)
+    UTF8 = 32  # header fields beyond ASCII, declared: it goes by SMTPUTF8 alone (RFC 6531 §3.2)
 
 
 class Notify(IntFlag):

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from postroad.mail.envelope import BodyFlag, Origin
 from postroad.mail.status import Status
+from postroad.mail.terms import RecipientTerms, Terms
 from postroad.ports.blobs import BlobPlace
 from postroad.ports.ids import (
     AccountId,
@@ -130,6 +131,7 @@ class Message(Record, frozen=True):
     stream: str = ""  # the stream of that server
     tag: str = ""
     metadata: Mapping[str, str] = {}
+    terms: Terms | None = None  # what its sender asked of all who carry it; as a rule nothing
 
 
 class DeliveryState(StrEnum):
@@ -176,6 +178,7 @@ class Delivery(Record, frozen=True):
     wish: Wish = Wish.NONE
     finished: datetime | None = None
     held_for: str = ""  # HELD: why
+    terms: RecipientTerms | None = None  # what the sender asked for this recipient; as a rule nothing
 
 
 class Attempt(Record, frozen=True):
@@ -339,6 +342,7 @@ class DeliveryResult(Record, frozen=True):
     keep_owner: bool = False  # a deferral normally gives the row back (owner NULL)
     finished: datetime | None = None
     held_for: str = ""
+    terms: RecipientTerms | None = None  # when something of them has been done
 
 
 class Outcomes(Record, frozen=True):

@@ -1,11 +1,14 @@
-"""Reports of final failures (RFC 3464): to authenticated senders of ours, and to nobody else.
+"""Reports to senders (RFC 3464): of what failed, what takes long, and (where they asked) of what arrived.
 
-A report to a stranger's unproven address would be backscatter; one to the null reverse-path a loop (RFC 5321 §6.1).
-What is not told to the sender is an event all the same. A report enters as any message does, with a null reverse-path.
+Our own people hear of every failure and long delay, unless they said otherwise (RFC 3461). A stranger's address is
+unproven and a report to it would be backscatter: strangers get what they asked for by NOTIFY, as headers alone, and
+nothing else. A report to the null reverse-path would be a loop (RFC 5321 §6.1). What is not told to the sender is an
+event all the same. A report enters as any message does, with a null reverse-path.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,18 +16,23 @@ from typing import Protocol
 
 from postroad.events.recorder import Recorder
 from postroad.mail.dsn import Action, DeliveryReport, RecipientReport, ReturnedMessage, write
+from postroad.mail.envelope import BodyFlag, Notify
 from postroad.mail.status import Status
+from postroad.mail.terms import NO_TERMS
 from postroad.observe import log
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.clock import Clock
+from postroad.ports.handoff import Notice
 from postroad.ports.ids import IdSource, MessageId, id_text, parse_id
 from postroad.ports.random import Random
-from postroad.ports.store import Delivery, Event, Message
+from postroad.ports.store import Event, Message, Store, StoreUnavailable
 
 RETRY_SECONDS = 5.0  # while it cannot be taken in, a report waits, and with it the final state that it tells of
 MAX_TRIES = 24
 
 LOCAL_SERVICE = "local"  # programs of this machine: whoever may open the control socket is one of us
+
+_ASKED_BY = {Action.FAILED: Notify.FAILURE, Action.DELAYED: Notify.DELAY}  # the others: SUCCESS
 
 _log = log.get("bounces")
 
@@ -42,43 +50,54 @@ ReadContent = Callable[[Message, int], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """One recipient that will not get the message."""
+class Manner:
+    """How we report: our name, and what the settings say."""
 
-    delivery: Delivery
-    status: Status
-    expired: bool
+    hostname: str
+    header_only_over: int  # octets: a larger message is not returned whole
+    to_strangers: bool = True  # who asks by NOTIFY and has not logged in
 
 
 class Bounces:
-    """Tells senders. One for a process."""
+    """Tells senders. Implements ports.handoff.Reporter. One for a process."""
 
     def __init__(
         self,
+        store: Store,
         submit: Submit,
         read: ReadContent,
         *,
         clock: Clock,
         ids: IdSource,
         random: Random,
-        hostname: str,
-        header_only_over: int,
+        manner: Manner,
     ) -> None:
+        self._store = store
         self._submit = submit
         self._read = read
         self._clock = clock
         self._ids = ids
         self._random = random
         self._recorder = Recorder(ids)
-        self._hostname = hostname
-        self._header_only_over = header_only_over
+        self._manner = manner
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def report(self, message: Message, failures: Sequence[Failure]) -> list[Event]:
+    async def report(self, message: Message, notices: Sequence[Notice]) -> list[Event]:
         """Tell the sender, if it may be told. The events say what was done, for each recipient."""
         now = self._clock.now()
-        if why := withheld_because(message):
-            return [self._recorder.report_withheld(failure.delivery, now, why) for failure in failures]
-        content = await self._compose(message, failures, now)
+        events: list[Event] = []
+        telling: dict[Notify, list[Notice]] = {}
+        for notice in notices:
+            if why := withheld_because(message, notice, to_strangers=self._manner.to_strangers):
+                events.append(self._recorder.report_withheld(message.id, notice.delivery, now, why))
+            else:
+                telling.setdefault(asked_by(notice.action), []).append(notice)
+        for some in telling.values():
+            events += await self._tell(message, some, now)
+        return events
+
+    async def _tell(self, message: Message, notices: Sequence[Notice], now: datetime) -> list[Event]:
+        content = await self._compose(message, notices, now)
         answer = await self._submit("", [message.reverse_path], content, bounce_of=message.id)
         for _ in range(MAX_TRIES - 1):
             if not answer.is_temporary:
@@ -88,47 +107,105 @@ class Bounces:
             answer = await self._submit("", [message.reverse_path], content, bounce_of=message.id)
         if not answer.is_success:
             why = f"the sender's address does not take it: {answer}"
-            return [self._recorder.report_withheld(failure.delivery, now, why) for failure in failures]
+            return [self._recorder.report_withheld(message.id, notice.delivery, now, why) for notice in notices]
         COUNTERS.reports += 1
         report = MessageId(parse_id(answer.text.rpartition(" ")[2]) or 0)
         to = message.reverse_path
-        return [self._recorder.report_sent(failure.delivery, now, report=report, to=to) for failure in failures]
+        return [
+            self._recorder.report_sent(message.id, each.delivery, now, report=report, to=to, action=_news(each.action))
+            for each in notices
+        ]
 
-    async def _compose(self, message: Message, failures: Sequence[Failure], now: datetime) -> bytes:
-        whole = message.size <= self._header_only_over
+    async def _compose(self, message: Message, notices: Sequence[Notice], now: datetime) -> bytes:
+        manner = self._manner
+        whole = _whole_comes_back(message, notices, manner.header_only_over)
         content = await self._read(message, message.size if whole else message.header_size)
         report = DeliveryReport(
-            self._hostname,
-            [_recipient(failure, now) for failure in failures],
+            manner.hostname,
+            [_recipient(notice, now) for notice in notices],
             arrival=message.created,
             tried_for=max(now - message.created, timedelta(0)),
+            envid=message.terms.envid if message.terms else "",
+            utf8=not message.reverse_path.isascii(),
         )
         return write(
             report,
-            ReturnedMessage(content, whole, message.subject),
+            ReturnedMessage(content, whole, message.subject, utf8=BodyFlag.UTF8 in message.flags),
             to=message.reverse_path,
             now=now,
-            message_id=f"{id_text(self._ids.new())}.report@{self._hostname}",
+            message_id=f"{id_text(self._ids.new())}.report@{manner.hostname}",
             boundary=f"report-{self._random.token(12).hex()}",
         )
 
+    # -- Reporter: what is on record already ---------------------------------------------------------------------------
 
-def withheld_because(message: Message) -> str:
-    """Why this message's sender gets no report; "" when it does."""
+    def succeeded(self, message: Message, notices: Sequence[Notice]) -> None:
+        """A crash before the report is made loses it: who hears nothing knows nothing (RFC 3461 §5.2.5 wants one)."""
+        task = asyncio.ensure_future(self._tell_success(message, notices))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell_success(self, message: Message, notices: Sequence[Notice]) -> None:
+        try:
+            events = await self.report(message, notices)
+            await self._store.write(lambda tx: tx.events.add(events))
+        except StoreUnavailable as error:
+            _log.warning("what was reported could not be recorded", message=message.id, error=str(error))
+        except Exception as error:
+            _log.exception("a report could not be made", error, message=message.id)
+
+    async def drain(self) -> None:
+        """Wait until what is being told is told."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """Drop what cannot be told."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def asked_by(action: Action) -> Notify:
+    """The word in NOTIFY that asks for such a report."""
+    return _ASKED_BY.get(action, Notify.SUCCESS)
+
+
+def withheld_because(message: Message, notice: Notice, *, to_strangers: bool) -> str:
+    """Why this message's sender gets no such report; "" when it does."""
     if not message.reverse_path:
         return "the reverse-path is null: a report about it would have nowhere to go (RFC 5321 §6.1)"
-    if message.account is None and message.server is None and message.origin.service != LOCAL_SERVICE:
+    asked = notice.terms.wants(asked_by(notice.action)) or (notice.demanded and not notice.terms.notify & Notify.NEVER)
+    if notice.terms.notify and not asked:
+        return "the sender does not want such a report (NOTIFY, RFC 3461 §4.1)"
+    if _is_stranger(message) and not (asked and to_strangers):
         return "the sender did not log in here, so its address is unproven and a report might hit a stranger"
     return ""
 
 
-def _recipient(failure: Failure, now: datetime) -> RecipientReport:
-    delivery = failure.delivery
+def _news(action: Action) -> str:
+    return "" if action is Action.FAILED else action.value
+
+
+def _is_stranger(message: Message) -> bool:
+    return message.account is None and message.server is None and message.origin.service != LOCAL_SERVICE
+
+
+def _whole_comes_back(message: Message, notices: Sequence[Notice], limit: int) -> bool:
+    """RFC 3461 §6.2: only with a failure, and as RET has it; what nobody has proven to be theirs is not sent whole."""
+    if message.size > limit or _is_stranger(message) or notices[0].action is not Action.FAILED:
+        return False
+    return (message.terms or NO_TERMS).ret != "HDRS"
+
+
+def _recipient(notice: Notice, now: datetime) -> RecipientReport:
     return RecipientReport(
-        delivery.forward_path,
-        Action.FAILED,
-        failure.status,
-        original_recipient=delivery.orig.partition(", ")[0],  # merged ones: the first
-        last_attempt=now,
-        expired=failure.expired,
+        notice.recipient,
+        notice.action,
+        notice.status,
+        original_recipient=notice.orig,
+        last_attempt=now if notice.action is not Action.EXPANDED else None,
+        expired=notice.expired,
+        orcpt=notice.terms.orcpt,
+        will_retry_until=notice.until,
     )

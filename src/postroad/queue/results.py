@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from msgspec import structs
+
 from postroad.delivery.agent import AttemptRequest, OpenFailure
 from postroad.events.model import FINAL_KIND
 from postroad.events.recorder import Recorder
+from postroad.mail.dsn import Action
 from postroad.mail.status import Status, status
 from postroad.observe import log
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.clock import Clock
+from postroad.ports.handoff import Notice, notice
 from postroad.ports.ids import AttemptId, DeliveryId, IdSource, NodeId
 from postroad.ports.random import Random
 from postroad.ports.store import (
@@ -35,12 +39,14 @@ from postroad.ports.store import (
     StoreUnavailable,
     Wish,
 )
-from postroad.queue.bounces import Bounces, Failure
+from postroad.queue.bounces import Bounces
 from postroad.queue.schedule import Schedule
+from postroad.queue.telling import late_notice, success_notice
 
 MAX_UNWRITTEN = 2000  # outcomes waiting for the store, above which no further attempt begins
 RETRY_SECONDS = 1.0
 
+TOO_LATE = status(550, "5.4.7", "its time ran out before it could be delivered")  # RFC 2852 §4.1.4
 RETURNED = status(550, "5.7.0", "returned to its sender by an administrator")
 _COUNTED = {
     DeliveryState.DELIVERED: "delivered",
@@ -81,6 +87,7 @@ class Results:
         self._tasks: set[asyncio.Task[None]] = set()
         self._retrying = False
         self._drained: asyncio.Future[None] | None = None
+        self._successes: dict[DeliveryId, tuple[Message, Notice]] = {}  # told when their outcome is on record
 
     @property
     def is_stuck(self) -> bool:
@@ -88,24 +95,40 @@ class Results:
         return bool(self._failed) or self._unwritten > MAX_UNWRITTEN
 
     def record(
-        self, message: Message, statuses: Sequence[tuple[Delivery, Status]], attempt: Attempt | None, dest: str
+        self,
+        message: Message,
+        statuses: Sequence[tuple[Delivery, Status]],
+        attempt: Attempt | None,
+        dest: str,
+        offered: Container[str] = (),
     ) -> None:
-        """One status per recipient, as an attempt or (without `attempt`) a decision of ours gave them."""
+        """One status per recipient, as an attempt or (without `attempt`) a decision of ours gave them. `offered` are
+        the extensions of the next hop: what it was told to report, we need not."""
         now, host = (self._clock.now(), "") if attempt is None else (attempt.ended, attempt.host)
         results: list[DeliveryResult] = []
         events: list[Event] = []
-        failures: list[Failure] = []
+        notices: list[Notice] = []
         for delivery, verdict in statuses:
-            result, event = self._judge(delivery, verdict, host, dest, now)
+            result, event = self._judge(message, delivery, verdict, host=host, dest=dest, now=now)
+            _tell(event, verdict, attempt, host)
+            state = result.state
+            if state is DeliveryState.DELIVERED:
+                if message.terms is not None or delivery.terms is not None:
+                    self._succeed(message, delivery, verdict, offered)
+            elif state is DeliveryState.QUEUED:
+                late = late_notice(message, delivery, verdict, now, self._schedule)
+                if late is not None:
+                    notices.append(late)
+                    result = structs.replace(result, terms=structs.replace(late.terms, told_late=True))
+            elif state in (DeliveryState.BOUNCED, DeliveryState.EXPIRED):
+                expired = state is DeliveryState.EXPIRED
+                notices.append(notice(Action.FAILED, delivery, result.status or verdict, expired=expired))
             results.append(result)
             events.append(event)
-            _tell(event, verdict, attempt, host)
-            if result.state in (DeliveryState.BOUNCED, DeliveryState.EXPIRED):
-                failures.append(Failure(delivery, verdict, result.state is DeliveryState.EXPIRED))
         if attempt is not None:
             COUNTERS.attempts += 1
-        if failures:
-            self._spawn(self._write_reported(message, failures, Outcomes(results, attempt, events)))
+        if notices:
+            self._spawn(self._write_reported(message, notices, Outcomes(results, attempt, events)))
         else:
             self._write(Outcomes(results, attempt, events))
 
@@ -170,8 +193,13 @@ class Results:
 
     # -- deciding ----------------------------------------------------------------------------------------------
 
+    def _succeed(self, message: Message, delivery: Delivery, verdict: Status, offered: Container[str]) -> None:
+        told = success_notice(message, delivery, verdict, offered)
+        if told is not None:
+            self._successes[delivery.id] = (message, told)
+
     def _judge(
-        self, delivery: Delivery, verdict: Status, host: str, dest: str, now: datetime
+        self, message: Message, delivery: Delivery, verdict: Status, *, host: str, dest: str, now: datetime
     ) -> tuple[DeliveryResult, Event]:
         """An outcome that is final wins over a wish; a wish wins over a deferral."""
         wish = self.wishes.pop(delivery.id, Wish.NONE) if self.wishes else Wish.NONE
@@ -187,6 +215,11 @@ class Results:
             event = self._recorder.final(delivery, DeliveryState.CANCELLED, now, by="hand")
             return self._result(delivery, DeliveryState.CANCELLED, verdict, now), event
         due = self._next_due(delivery, now) if wish is not Wish.RETRY else now
+        deadline = message.terms.deadline if message.terms is not None else None
+        if deadline is not None and message.terms is not None:
+            if now >= deadline and message.terms.returns_late:
+                return self._failure(delivery, DeliveryState.EXPIRED, TOO_LATE.because(str(verdict)), host, now)
+            due = deadline if due is not None and now < deadline < due else due
         if due is None:
             return self._failure(delivery, DeliveryState.EXPIRED, verdict, host, now)
         COUNTERS.deferred += 1
@@ -232,13 +265,13 @@ class Results:
 
     # -- writing -----------------------------------------------------------------------------------------------
 
-    async def _write_reported(self, message: Message, failures: Sequence[Failure], outcomes: Outcomes) -> None:
+    async def _write_reported(self, message: Message, notices: Sequence[Notice], outcomes: Outcomes) -> None:
         try:
-            told = await self._bounces.report(message, failures)
+            told = await self._bounces.report(message, notices)
         except Exception as error:
             _log.exception("a report could not be made", error, message=message.id)
             now, why = self._clock.now(), f"a fault of this server: {error}"
-            told = [self._recorder.report_withheld(failure.delivery, now, why) for failure in failures]
+            told = [self._recorder.report_withheld(message.id, each.delivery, now, why) for each in notices]
         self._write(Outcomes(outcomes.results, outcomes.attempt, [*outcomes.events, *told]))
 
     def _write(self, outcomes: Outcomes) -> None:
@@ -261,8 +294,17 @@ class Results:
         if held < len(outcomes.results):
             _log.warning("outcomes came too late: another owner has the rows", lost=len(outcomes.results) - held)
         self._unwritten -= 1
-        self._finished([result.delivery for result in outcomes.results])
+        self._on_record(outcomes)
         self._settle()
+
+    def _on_record(self, outcomes: Outcomes) -> None:
+        deliveries = [result.delivery for result in outcomes.results]
+        self._finished(deliveries)
+        if not self._successes:
+            return
+        for delivery in deliveries:
+            if told := self._successes.pop(delivery, None):
+                self._bounces.succeeded(told[0], [told[1]])
 
     def _not_written(self, outcomes: Outcomes, error: BaseException | None) -> None:
         """Keep it: what a remote has taken must not be sent again because a disk was full."""
@@ -292,7 +334,7 @@ class Results:
                 return
             self._failed.popleft()
             self._unwritten -= 1
-            self._finished([result.delivery for result in outcomes.results])
+            self._on_record(outcomes)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 SPREAD = 0.1  # a wait is lengthened by up to this part of itself
+WARN_AFTER = 4 * 3600.0
 MIN_TRIES = 2  # a wrong clock never expires what was not tried twice
 
 
@@ -19,6 +20,7 @@ class Schedule:
 
     waits: Sequence[float]
     expire_after: float
+    warn_after: float = 0.0  # seconds, after which a sender is told that it takes long; 0: only where it asks
 
     def wait_after(self, tries: int) -> float:
         """Seconds between try number `tries` (1 is the first) and the next one, without spread."""
@@ -34,6 +36,12 @@ class Schedule:
         if tries < MIN_TRIES or expires is None or due <= expires:
             return due
         return expires if now < expires else None  # one last try at the very end
+
+    def is_late(self, accepted: datetime, now: datetime, *, asked: bool) -> bool:
+        """Whether it has been tried so long that its sender is told. Who asks for it (NOTIFY=DELAY, RFC 3461 §4.1) is
+        told even where others are not: then after the wait that stands in the settings' default."""
+        after = self.warn_after or (WARN_AFTER if asked else 0.0)
+        return after > 0 and now >= accepted + timedelta(seconds=after)
 
     def expires(self, accepted: datetime) -> datetime:
         """When a delivery accepted at `accepted` runs out of time."""

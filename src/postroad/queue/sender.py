@@ -24,7 +24,7 @@ from postroad.ports.random import Random
 from postroad.ports.signals import Signals
 from postroad.ports.store import Store
 from postroad.queue.bodies import Bodies
-from postroad.queue.bounces import Bounces, Submit
+from postroad.queue.bounces import Bounces, Manner, Submit
 from postroad.queue.claims import Claims
 from postroad.queue.lanes import Route
 from postroad.queue.results import Results
@@ -78,19 +78,19 @@ class Sender:
         bodies = Bodies(outside.store, outside.blobs)
         caps = Caps(settings.connections, settings.max_recipients)
         self.runner = Runner(bodies, pool, route, outside.start_log, clock=clock, ids=ids, random=random, caps=caps)
-        bounces = Bounces(
+        self.bounces = Bounces(
+            outside.store,
             submit,
             bodies.read,
             clock=clock,
             ids=ids,
             random=random,
-            hostname=hostname,
-            header_only_over=settings.dsn_header_only_over,
+            manner=Manner(hostname, settings.dsn_header_only_over, settings.dsn_to_strangers),
         )
         self.results = Results(
             outside.store,
-            bounces,
-            Schedule(settings.retry_waits, settings.expire_after),
+            self.bounces,
+            Schedule(settings.retry_waits, settings.expire_after, settings.warn_after),
             clock=clock,
             ids=ids,
             random=random,
@@ -126,8 +126,13 @@ class Sender:
         """Finish or give back what is in flight, then write all outcomes. The store must still be there."""
         await self.runner.stop(grace)
         late = asyncio.ensure_future(self._clock.sleep(WRITE_GRACE))
-        drained = asyncio.ensure_future(self.results.drain())
+        drained = asyncio.ensure_future(self._drain())
         await asyncio.wait((late, drained), return_when=asyncio.FIRST_COMPLETED)
         late.cancel()
         drained.cancel()
         await self.results.close()
+        await self.bounces.close()
+
+    async def _drain(self) -> None:
+        await self.results.drain()
+        await self.bounces.drain()

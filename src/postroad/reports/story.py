@@ -144,7 +144,16 @@ def _expired(detail: _Detail) -> _Telling:
 
 
 def _reported(detail: _Detail) -> _Telling:
-    return f"the failure was reported{detail.after(' to ', 'to')}{detail.after(', as message ', 'report')}", None
+    what = _REPORTED.get(detail["action"], "the failure was reported")
+    return f"{what}{detail.after(' to ', 'to')}{detail.after(', as message ', 'report')}", None
+
+
+_REPORTED = {
+    "delayed": "the delay was reported",
+    "delivered": "the delivery was reported",
+    "relayed": "that it was passed on was reported",
+    "expanded": "that it was sent on to several was reported",
+}
 
 
 def _reply(detail: _Detail) -> str:
@@ -163,7 +172,7 @@ _WORDS: dict[str, Callable[[_Detail], _Telling]] = {
     EventKind.RELEASED: lambda detail: (f"released{detail.after(' by ', 'by')}", None),
     EventKind.RETRY_ASKED: lambda detail: (f"a try at once was asked for{detail.after(' by ', 'by')}", None),
     EventKind.REPORT_SENT: _reported,
-    EventKind.REPORT_WITHHELD: lambda detail: (f"no report of the failure was sent{detail.after(': ', 'why')}", None),
+    EventKind.REPORT_WITHHELD: lambda detail: (f"no report was sent{detail.after(': ', 'why')}", None),
     EventKind.REPEAT: lambda _: ("the client sent it again, having missed our answer; it was not taken twice", None),
 }
 

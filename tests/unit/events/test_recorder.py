@@ -72,8 +72,8 @@ def test_every_kind_has_a_helper(recorder):
         recorder.held(DELIVERY, NOW, "by hand"),
         recorder.released(DELIVERY, NOW, "me"),
         recorder.retry_asked(DELIVERY, NOW, "me"),
-        recorder.report_sent(DELIVERY, NOW, report=MessageId(7), to="a@b"),
-        recorder.report_withheld(DELIVERY, NOW, "null reverse-path"),
+        recorder.report_sent(DELIVERY.message, DELIVERY.id, NOW, report=MessageId(7), to="a@b"),
+        recorder.report_withheld(DELIVERY.message, DELIVERY.id, NOW, "null reverse-path"),
         recorder.repeat(MessageId(1), NOW, "192.0.2.1"),
         recorder.admin(NOW, action="domain add", by="me", what=["example.com"]),
     ]

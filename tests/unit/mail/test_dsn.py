@@ -63,7 +63,7 @@ def test_says_it_in_plain_words():
 
 def test_the_fields_of_rfc_3464():
     made = report(
-        RecipientReport("b@mx.test", Action.FAILED, REFUSED, "list@ours.test", last_attempt=NOW),
+        RecipientReport("b@mx.test", Action.FAILED, REFUSED, last_attempt=NOW, orcpt="rfc822;list@ours.test"),
         arrival=NOW - timedelta(1),
     )
     status_part = list(parsed(written(made)).iter_parts())[1]
@@ -107,7 +107,7 @@ def test_a_status_code_fits_its_reply():
 def test_reads_its_own():
     ours = status(550, "5.1.2", "there is no such domain")
     made = report(
-        RecipientReport("b@mx.test", Action.FAILED, REFUSED, "list@ours.test"),
+        RecipientReport("b@mx.test", Action.FAILED, REFUSED, orcpt="rfc822;list@ours.test"),
         RecipientReport("c@nowhere.test", Action.FAILED, ours),
     )
     again = read(written(made))

@@ -14,7 +14,7 @@ from postroad.events.model import EventKind
 from postroad.mail.status import status
 from postroad.ports.ids import id_text
 from postroad.ports.store import DeliveryState, StoreUnavailable, Wish
-from postroad.queue.bounces import Bounces
+from postroad.queue.bounces import Bounces, Manner
 from postroad.queue.results import Results
 from postroad.queue.runner import Caps, Runner
 from postroad.queue.schedule import Schedule
@@ -69,7 +69,8 @@ class World:
         pool = Pool(self.network, Hosts(self.zone, self.random, ()), craft, connect_timeout=30)
         caps = Caps(**({"connections_per_destination": 10, "max_recipients": 100} | caps))
         self.runner = Runner(self.bodies, pool, self.route, self.log, caps=caps, **ports)
-        bounces = Bounces(self.submit, self.bodies.read, hostname="mail.ours.test", header_only_over=65536, **ports)
+        manner = Manner("mail.ours.test", 65536)
+        bounces = Bounces(self.store, self.submit, self.bodies.read, manner=manner, **ports)
         schedule = Schedule(settings.retry_waits, settings.expire_after)
         self.results = Results(self.store, bounces, schedule, finished=self.runner.finished, **ports)
         self.runner.write_to(self.results)

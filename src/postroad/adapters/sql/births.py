@@ -39,6 +39,7 @@ DELIVERY = (
     "id", "message", "dest", "forward_path", "orig", "state", "due", "tries", "expires", "last_status", "owner",
     "epoch", "wish", "finished", "held_for",
 )  # fmt: skip
+TERMS = ("terms",)  # columns that only the few rows have that need them
 BLOB = ("id", "segment", "start", "length")
 EVENT = ("id", "at", "kind", "message", "delivery", "detail")
 CONTENT = (
@@ -106,21 +107,33 @@ def insert_group(
     blobs: list[Row] = []
     messages: list[Row] = []
     deliveries: list[Row] = []
+    messages_asked: list[Row] = []  # the same with what their senders asked for
+    deliveries_asked: list[Row] = []
     events: list[Row] = []
     unowned: dict[int, int] = {}
     for acceptance, place in group:
         message = acceptance.message
         blobs.append((message.blob, segments[place.segment], place.offset, place.length))
-        messages.append(message_row(message, moment_of))
+        if message.terms is None:
+            messages.append(message_row(message, moment_of))
+        else:
+            messages_asked.append((*message_row(message, moment_of), clean(json_text(message.terms))))
         for delivery in acceptance.deliveries:
             row = delivery_row(delivery, dests[delivery.dest], moment_of)
-            deliveries.append(row)
+            if delivery.terms is None:
+                deliveries.append(row)
+            else:
+                deliveries_asked.append((*row, clean(json_text(delivery.terms))))
             if delivery.owner is None and delivery.state is DeliveryState.QUEUED and row[6] is not None:
                 unowned[row[2]] = min(row[6], unowned.get(row[2], row[6]))
         events += [event_row(event, moment_of) for event in acceptance.events]
     connection.insert("blob", BLOB, blobs)
     connection.insert("message", MESSAGE, messages)
     connection.insert("delivery", DELIVERY, deliveries)
+    if messages_asked:
+        connection.insert("message", MESSAGE + TERMS, messages_asked)
+    if deliveries_asked:
+        connection.insert("delivery", DELIVERY + TERMS, deliveries_asked)
     connection.insert("event", EVENT, events)
     _keep_answers(connection, group)
     lower_next_due(connection, unowned)

@@ -46,6 +46,7 @@ def apply_group(connection: Connection, names: NameCaches, group: Sequence[Outco
     dests = names.dests.ids(connection, {r.dest for o in group for r in o.results if r.dest is not None})
     rows = [_result_row(result, dests) for outcomes in group for result in outcomes.results]
     held: dict[DeliveryId, int] = dict(connection.update_from(_APPLY, _RESULT, rows, _OWNED, _TEXTS))
+    _keep_terms(connection, group, held)
     attempts = [outcomes.attempt for outcomes in group if outcomes.attempt]
     connection.insert("attempt", ATTEMPT, [attempt_row(attempt) for attempt in attempts], _ONCE)
     connection.insert("delivery_attempt", ("delivery", "attempt", "status"), _statuses(group), _ONCE)
@@ -65,6 +66,13 @@ def _result_row(result: DeliveryResult, dests: dict[str, int]) -> Row:
         result.delivery, result.state._value_, status_text(result.status), result.tries, moment_or_none(result.due),
         dest, owner, moment_or_none(result.finished), result.held_for, result.owner, result.epoch,
     )  # fmt: skip
+
+
+def _keep_terms(connection: Connection, group: Sequence[Outcomes], held: dict[DeliveryId, int]) -> None:
+    done = [(r.terms, r.delivery) for o in group for r in o.results if r.terms is not None and r.delivery in held]
+    if done:
+        rows = [(json_text(terms), delivery) for terms, delivery in done]
+        connection.run_many("UPDATE delivery SET terms = ? WHERE id = ?", rows)
 
 
 def _statuses(group: Sequence[Outcomes]) -> list[Row]:

@@ -10,11 +10,14 @@ import msgspec
 
 from postroad.mail.envelope import Origin
 from postroad.mail.status import EnhancedCode, Status
+from postroad.mail.terms import RecipientTerms, Terms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _encoder = msgspec.json.Encoder(enc_hook=str)
 _origin = msgspec.json.Decoder(Origin)
+_terms = msgspec.json.Decoder(Terms)
+_recipient_terms = msgspec.json.Decoder(RecipientTerms)
 encode_json = _encoder.encode
 
 
@@ -68,6 +71,14 @@ def status_of(text: str | None) -> Status | None:
         return None
     reply_code, enhanced, *rest = json_value(text)
     return Status(reply_code, EnhancedCode.parse(enhanced) if enhanced else None, *rest)
+
+
+def terms_of(text: str | None) -> Terms | None:
+    return None if text is None else _terms.decode(text)
+
+
+def recipient_terms_of(text: str | None) -> RecipientTerms | None:
+    return None if text is None else _recipient_terms.decode(text)
 
 
 def contains(text: str) -> str:

@@ -18,7 +18,7 @@ from postroad.lab.day.wire import MemoryNetwork
 from postroad.ports.handoff import Ownership
 from postroad.ports.store import Delivery, Message, QueueEntry
 from postroad.queue.bodies import Bodies
-from postroad.queue.bounces import Bounces, Submit
+from postroad.queue.bounces import Bounces, Manner, Submit
 from postroad.queue.results import Results
 from postroad.queue.schedule import Schedule
 from postroad.routing.directory import Directory
@@ -91,13 +91,13 @@ class Outgoing:
         self._results = Results(
             base.store,
             Bounces(
+                base.store,
                 submit,
                 self._bodies.read,
                 clock=ground.clock,
                 ids=ground.ids,
                 random=ground.random,
-                hostname=base.settings.hostname,
-                header_only_over=settings.dsn_header_only_over,
+                manner=Manner(base.settings.hostname, settings.dsn_header_only_over),
             ),
             Schedule(settings.retry_waits, settings.expire_after),
             clock=ground.clock,

@@ -19,6 +19,7 @@ from postroad.adapters.sql.values import (
     json_value,
     moment,
     moment_or_none,
+    recipient_terms_of,
     status_of,
     status_text,
     time_of,
@@ -42,9 +43,9 @@ from postroad.ports.store import (
 DELIVERY_COLUMNS = (
     "delivery.id, delivery.message, dest.name, delivery.forward_path, delivery.orig, delivery.state, delivery.due,"
     " delivery.tries, delivery.expires, delivery.last_status, delivery.owner, delivery.epoch, delivery.wish,"
-    " delivery.finished, delivery.held_for"
+    " delivery.finished, delivery.held_for, delivery.terms"
 )
-_WIDTH = 15
+_WIDTH = 16
 DELIVERY_FROM = "FROM delivery JOIN dest ON dest.id = delivery.dest"
 _ENTRY = f"SELECT {DELIVERY_COLUMNS}, {MESSAGE_COLUMNS} {DELIVERY_FROM} JOIN message ON message.id = delivery.message"
 _OPEN = "delivery.state IN ('queued', 'held')"  # as the index delivery_open says it
@@ -56,11 +57,12 @@ TWICE = "possibly sent twice: the server stopped while an attempt was under way"
 def delivery_of(row: Row) -> Delivery:
     (
         number, message, dest, forward_path, orig, state, due, tries, expires, last_status, owner, epoch, wish,
-        finished, held_for,
+        finished, held_for, terms,
     ) = row  # fmt: skip
     return Delivery(
         number, message, dest, forward_path, DeliveryState(state), orig, time_or_none(due), tries,
         time_or_none(expires), status_of(last_status), owner, epoch, Wish(wish), time_or_none(finished), held_for,
+        recipient_terms_of(terms),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from postroad.adapters.sql.births import EVENT, MESSAGE, event_row
+from postroad.adapters.sql.births import EVENT, MESSAGE, TERMS, event_row
 from postroad.adapters.sql.connection import Connection, Row, in_list, slices
 from postroad.adapters.sql.values import (
     clean,
@@ -17,6 +17,7 @@ from postroad.adapters.sql.values import (
     moment,
     origin_of,
     status_of,
+    terms_of,
     time_of,
 )
 from postroad.mail.envelope import BodyFlag
@@ -25,7 +26,7 @@ from postroad.ports.blobs import BlobPlace
 from postroad.ports.ids import AccountId, AttemptId, BlobId, DeliveryId, EventId, MessageId, ServerId
 from postroad.ports.store import Attempt, Event, Message, MessageFilter, Refusal
 
-MESSAGE_COLUMNS = ", ".join(f"message.{name}" for name in MESSAGE)
+MESSAGE_COLUMNS = ", ".join(f"message.{name}" for name in MESSAGE + TERMS)
 _EVENT_COLUMNS = ", ".join(EVENT)
 _REFUSAL = (
     "at", "service", "connection", "client", "helo", "account", "reverse_path", "recipient", "stage", "reply_code",
@@ -38,13 +39,14 @@ _SEARCHED = ("client", "helo", "account", "reverse_path", "recipient", "text", "
 def message_of(row: Row) -> Message:
     (
         number, created, origin, reverse_path, size, flags, blob, header_size, subject, header_from, message_id,
-        body_type, account, bounce_of, server, stream, tag, metadata,
+        body_type, account, bounce_of, server, stream, tag, metadata, terms,
     ) = row  # fmt: skip
     return Message(
         MessageId(number), time_of(created), origin_of(origin), reverse_path, size, BodyFlag(flags), BlobId(blob),
         header_size, subject, header_from, message_id, body_type,
         None if account is None else AccountId(account), None if bounce_of is None else MessageId(bounce_of),
         None if server is None else ServerId(server), stream, tag, json_value(metadata) if metadata else _NOTHING,
+        terms_of(terms),
     )  # fmt: skip
 
 
