@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -166,9 +167,9 @@ async def test_nothing_is_written_while_nothing_happens(store, mail, clock) -> N
 
 
 async def test_old_mail_is_counted_in_stretches(store, mail, clock, monkeypatch) -> None:
-    monkeypatch.setattr("postroad.events.stats.DENSE", 20)
-    await mail_flows(store, mail, clock, random.Random(1), 20, 61)
-    await mail_flows(store, mail, clock, random.Random(1), 20, 0.5)
+    monkeypatch.setattr("postroad.events.stats.DENSE", 10)
+    await mail_flows(store, mail, clock, random.Random(1), 10, 61)
+    await mail_flows(store, mail, clock, random.Random(1), 10, 0.5)
     await clock.advance(3600)
     stretches, roll_up = 0, RollUp(store, clock)
     while await roll_up.advance():
@@ -234,6 +235,16 @@ async def test_deleted_messages_stay_counted_until_their_hour_goes(store, mail, 
     await clock.advance(3600)
     await follow(RollUp(store, clock))
     assert totals(await Statistics(store, clock).series(Span.DAY))[StatKind.DELIVERED] == 1
+
+
+async def test_two_nodes_that_count_the_same_are_no_trouble(store, mail, clock) -> None:
+    await mail_flows(store, mail, clock, random.Random(1), 4, 40)
+    await clock.advance(120)
+    nodes = [RollUp(store, clock) for _ in range(4)]
+    await asyncio.gather(*(follow(node) for node in nodes))
+    assert totals(await Statistics(store, clock).series(Span.HOUR)) == await counted(
+        store, mail.now - timedelta(hours=1)
+    )
 
 
 async def test_hours_are_sums_of_their_minutes(store, mail) -> None:

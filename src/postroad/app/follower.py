@@ -18,6 +18,7 @@ from postroad.ports.search import SearchIndex
 from postroad.ports.store import StoreUnavailable
 
 PAUSE = 2.0  # seconds between two looks
+AFTER_FAILURE = 60.0  # seconds of rest after what must not happen
 BREATH = 0.05  # seconds between two slices of deleting
 QUIET = 20  # messages accepted and attempts made in a second: below that there is time to index
 BEHIND = 5_000  # messages not indexed: then it goes on, quiet or not
@@ -53,6 +54,9 @@ class Follower:
                 if not self._waits:  # once, however long it takes
                     _log.warning("figures and index wait for the store", error=str(error))
                 self._waits = True
+            except Exception as error:  # mail flows without figures and index
+                _log.exception("following the mail failed", error)
+                await self._clock.sleep(AFTER_FAILURE)
             else:
                 self._waits = False
 

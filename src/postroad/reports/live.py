@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from postroad.observe import log
 from postroad.ports.clock import Clock
 from postroad.ports.figures import Trouble
 from postroad.ports.search import FoundMessage, MessageQuery
@@ -20,6 +21,7 @@ from postroad.ports.store import Store, StoreUnavailable, Tx
 from postroad.reports.search import Search
 from postroad.reports.statistics import Series, Span, Statistics, StatKind
 
+_log = log.get("live")
 EVERY = 1.0  # seconds between two snapshots
 SHARE = 0.005  # of the time that reading one part may take
 RECENT = 10
@@ -121,10 +123,14 @@ class Live:
     async def _run(self) -> None:
         while True:
             begin = self._clock.monotonic()
-            with suppress(StoreUnavailable):  # what was there stays; readiness tells of it
+            try:
                 self._latest = await self._look()
                 turn, self._turn = self._turn, asyncio.Event()
                 turn.set()
+            except StoreUnavailable:
+                pass  # what was there stays; readiness tells of it
+            except Exception as error:  # whoever watches goes on watching
+                _log.exception("the live view failed", error)
             await self._clock.sleep(max(EVERY / 2, EVERY - (self._clock.monotonic() - begin)))
 
     async def _look(self) -> Overview:

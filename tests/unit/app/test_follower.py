@@ -188,3 +188,25 @@ async def test_trouble_of_the_index_is_told_once_and_waited_for(follower, index,
         await follower.run()
     assert len(Log.told) == 1
     assert index.asked
+
+
+async def test_what_must_not_happen_does_not_stop_the_mail(follower, index, clock, monkeypatch) -> None:
+    class Enough(BaseException):
+        pass
+
+    failures: list[Exception] = []
+
+    class Log:
+        def exception(self, _: str, error: Exception) -> None:
+            failures.append(error)
+
+    async def advance(_: datetime) -> bool:
+        if len(failures) == 2:
+            raise Enough
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(following, "_log", Log())
+    index.advance = advance
+    with pytest.raises(Enough):
+        await follower.run()
+    assert clock.monotonic() >= 2 * following.AFTER_FAILURE

@@ -19,6 +19,7 @@ from postroad.ports.ids import ServerId
 _MINUTES = "(event.id >> 21) / 60000"  # since EPOCH, which begins a minute and an hour
 _KINDS = ", ".join(f"'{kind}'" for kind in sorted(FIGURES))
 _STAT = ("width", "bucket", "server", "stream", "kind", "n")
+_ONCE = "ON CONFLICT (width, bucket, server, stream, kind) DO NOTHING"  # another node has counted the same meanwhile
 _WAITING = "state = 'queued' AND owner IS NULL"  # as the index delivery_due says it
 _LOOKED_AT = 20  # of a destination's waiting mail, for its last reply
 _EPOCH = int(EPOCH.timestamp())
@@ -88,7 +89,7 @@ class Figures:
         low, high = _seconds(start), _seconds(end)
         self._delete(width, low, high)
         rows: list[Row] = [(width, one.bucket, one.server, one.stream, one.kind, one.n) for one in figures]
-        self._connection.insert("stat", _STAT, rows, "ON CONFLICT (width, bucket, server, stream, kind) DO NOTHING")
+        self._connection.insert("stat", _STAT, rows, _ONCE)
         if width == MINUTE:
             self._sum_hours(low - low % HOUR, high + -high % HOUR)
 
@@ -96,7 +97,7 @@ class Figures:
         self._delete(HOUR, low, high)
         self._connection.run(
             f"INSERT INTO stat ({', '.join(_STAT)}) SELECT {HOUR}, bucket - bucket % {HOUR}, server, stream, kind,"
-            f" SUM(n) FROM stat WHERE width = {MINUTE} AND bucket >= ? AND bucket < ? GROUP BY 2, 3, 4, 5",
+            f" SUM(n) FROM stat WHERE width = {MINUTE} AND bucket >= ? AND bucket < ? GROUP BY 2, 3, 4, 5 {_ONCE}",
             (low, high),
         )
 
