@@ -114,6 +114,17 @@ class Limits:
         "clients that rate, connection and sending limits spare, and the front door (never a permission to relay)",
         check=values.network,
     )
+    proxies: tuple[str, ...] = setting(
+        (), "networks whose connections begin with a PROXY header (versions 1 and 2) that says who the client is: they"
+        " must send it, and nobody else is believed (HTTP has `trusted_proxies`)", check=values.network,
+    )  # fmt: skip
+    xclient: tuple[str, ...] = setting(
+        (), "networks that may tell by XCLIENT whom they speak for", check=values.network
+    )
+    partners: tuple[str, ...] = setting(
+        (), "clients that may ask for what else a login is needed for: FUTURERELEASE, DELIVERBY, MT-PRIORITY (never a"
+        " permission to relay)", check=values.network,
+    )  # fmt: skip
     max_message_size: int = setting(
         50 * 1024 * 1024, "largest message taken (SIZE, RFC 1870)", unit="bytes", check=values.at_least(1024)
     )
@@ -121,6 +132,18 @@ class Limits:
         1000, "recipients of one SMTP transaction; more get 452 4.5.3", check=values.at_least(100)
     )
     max_errors: int = setting(20, "wrong commands in one session before it is ended with 421", check=values.at_least(1))
+    max_idle_commands: int = setting(
+        100, "SMTP commands since the last message that brought none (NOOP, RSET, EHLO ...); one more gets 421",
+        check=values.at_least(10),
+    )  # fmt: skip
+    max_transactions: int = setting(
+        0, "messages in one SMTP session, announced as MAILMAX (RFC 9422); one more gets 421; 0: no limit",
+        check=values.between(0, 999_999),
+    )  # fmt: skip
+    max_hold: float = setting(
+        30 * 86400.0, "how far ahead a message may be submitted (FUTURERELEASE, RFC 4865)", unit="seconds",
+        check=values.between(60, 999_999_999),
+    )  # fmt: skip
     max_unknown_recipients: int = setting(
         50, "unknown recipients in one session before it is ended with 421", check=values.at_least(1)
     )

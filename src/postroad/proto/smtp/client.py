@@ -83,7 +83,7 @@ class ReplyReceived(Struct, gc=False):
 
 
 class CommandSkipped(Struct, gc=False):
-    """Never sent, because what came before it was refused: no RCPT without MAIL, no DATA or BDAT without a recipient."""
+    """Never sent, because what came before it was refused: no RCPT without MAIL, no body without a recipient."""
 
     command: Command
 
@@ -124,9 +124,9 @@ class SmtpClient:
     """One conversation, from the greeting on. `idle_patience` is how long a connection without work is kept."""
 
     __slots__ = (
-        "_accepted", "_body_record", "_body_size", "_chunk", "_deaf", "_ended", "_eof", "_events", "_idle_patience", "_lone_dot",
-        "_mail_refused", "_name", "_out", "_outstanding", "_pipelining", "_reader", "_secrets", "_stuffer", "_stuffs",
-        "_tail", "_waiting", "capabilities", "record", "tls",
+        "_accepted", "_body_record", "_body_size", "_chunk", "_deaf", "_ended", "_eof", "_events", "_idle_patience",
+        "_lone_dot", "_mail_refused", "_name", "_out", "_outstanding", "_pipelining", "_reader", "_secrets", "_stuffer",
+        "_stuffs", "_tail", "_waiting", "capabilities", "record", "tls",
     )  # fmt: skip
 
     def __init__(self, name: str, *, idle_patience: float = inf) -> None:

@@ -87,6 +87,11 @@ class Conversation:
         """Whether an event waits for its answer."""
         return self._answered is not None
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether the client has said more than has been looked at: it did not wait."""
+        return len(self._buffer) > 0
+
     # --- for the machine ----------------------------------------------------------------------------------------------
 
     def _expect(self, answered: Answered) -> None:

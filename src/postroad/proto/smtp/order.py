@@ -16,13 +16,16 @@ class Progress:
     """How far a conversation is."""
 
     __slots__ = (
-        "asks", "authenticated", "content", "hello", "lost", "open", "recipients", "secured", "tried",
+        "asks", "authenticated", "content", "hello", "idle", "lost", "open", "recipients", "secured", "transactions",
+        "tried",
     )  # fmt: skip
 
     def __init__(self, *, secured: bool) -> None:
         self.hello = ""  # HELO, EHLO or LHLO; empty before it
         self.secured = secured
         self.authenticated = False
+        self.idle = 0  # commands since the last message that brought none
+        self.transactions = 0  # MAILs accepted
         self.open = False  # a MAIL was accepted
         self.tried = False  # a RCPT was seen since
         self.recipients = 0  # RCPTs accepted

@@ -29,9 +29,12 @@ class ServerProfile:
     max_size: int = 50 * 1024 * 1024
     max_recipients: int = 1000  # RFC 5321 §4.5.3.1.8: 100 or more
     max_errors: int = 20
+    max_transactions: int = 0  # MAILs of one conversation (RFC 9422 §4.1); 0: no limit
+    max_idle_commands: int = 100  # in one conversation since its last message: NOOP, RSET, EHLO and their like
     starttls: bool = False  # a certificate exists
     secured: bool = False  # TLS from the first octet
     auth_mechanisms: tuple[str, ...] = ()
+    certified_mechanisms: tuple[str, ...] = ()  # in their place where the client's certificate proves who it is
     require_auth: bool = False
     command_timeout: float = 300.0  # RFC 5321 §4.5.3.2.7
     data_timeout: float = 180.0  # RFC 5321 §4.5.3.2.5
@@ -44,6 +47,7 @@ class Standing(NamedTuple):
     """Who a client is to us, before it says a word: its session tells the machine."""
 
     listed: bool = False  # may ask for what is else for those who have logged in
+    certified: bool = False  # has shown a certificate that proves who it is
     horizon: str = ""  # the latest time that it may have a message held until
 
 
@@ -71,14 +75,20 @@ def greeting(profile: ServerProfile, verb: str, secured: bool, authenticated: bo
     offer = Offer(
         profile.max_size,
         profile.starttls and not secured,
-        profile.auth_mechanisms if secured and not authenticated else (),
+        mechanisms(profile, certified=standing.certified) if secured and not authenticated else (),
         profile.extensions,
         authenticated or standing.listed,
         profile.max_recipients,
+        profile.max_transactions,
         max_hold=profile.max_hold,
         horizon=standing.horizon,
     )
     return reply(250, "", profile.hostname, *ehlo_lines(offer)).wire
+
+
+def mechanisms(profile: ServerProfile, *, certified: bool) -> tuple[str, ...]:
+    """How a client may log in, once it speaks TLS."""
+    return profile.certified_mechanisms if certified else profile.auth_mechanisms
 
 
 @lru_cache(maxsize=64)

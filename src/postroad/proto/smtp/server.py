@@ -116,6 +116,8 @@ class SmtpServer(Conversation):
             raise ProtocolMisuse("one reply for each accepted recipient, in LMTP only")
         self._expect(SmtpServer._body_answered)
         self._out.extend(one.wire for one in each)
+        if any(one.code < 300 for one in each):
+            self._progress.idle = 0
         self._progress.end_transaction()
         self._interrupt_now()
 
@@ -180,6 +182,7 @@ class SmtpServer(Conversation):
     def _mail_answered(self, reply: Reply) -> None:
         if reply.is_positive:
             self._progress.begin_transaction()
+            self._progress.transactions += 1
             self._out.append(reply.wire)
         else:
             self._say_refusal(reply)
@@ -201,6 +204,8 @@ class SmtpServer(Conversation):
     def _body_answered(self, reply: Reply) -> None:
         each = self._progress.recipients if self.profile.dialect is Dialect.LMTP else 1  # RFC 2033 §4.2
         self._out.append(reply.wire * each)
+        if reply.code < 300:
+            self._progress.idle = 0
         self._progress.end_transaction()
 
     def _chunk_refused(self, reply: Reply) -> None:
@@ -239,9 +244,9 @@ class SmtpServer(Conversation):
             return self._refuse_and_end(reply, unreadable.text)
         return self._refuse(reply, unreadable.verb, unreadable.text)
 
-    def _refuse_and_end(self, refusal: Reply, line: str) -> Event:
+    def _refuse_and_end(self, refusal: Reply, line: str, stage: Stage = Stage.DATA) -> Event:
         self._say_and_end(refusal, EndReason.REFUSED)
-        return CommandRefused(Stage.DATA, refusal, line)
+        return CommandRefused(stage, refusal, line)
 
     def _exchange_line(self, line: bytes | LineFault) -> Event:
         """A client's response in an AUTH exchange (RFC 4954 §4)."""
@@ -324,23 +329,32 @@ class SmtpServer(Conversation):
         lost, self._progress.lost = self._progress.lost, True
         if not lost and not chunk.told:
             return self._refuse(refusal, "BDAT", "BDAT")
-        self._out.append(refusal.wire)
-        return _BDAT
+        return self._answer_idle(refusal, _BDAT)
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
     def _hello_command(self, command: Hello) -> Event:
         if command.verb not in HELLO_VERBS[self.profile.dialect]:
             return self._refuse(replies.UNKNOWN_COMMAND, line=command.verb)
+        progress = self._progress
+        progress.idle += 1
+        if progress.idle > self.profile.max_idle_commands:
+            return self._end_idleness(command.verb)
         self._answered = _hello_of[command.verb]
         return HelloReceived(command.verb, command.name)
 
     def _mail_command(self, command: Mail) -> Event:
-        refusal = against_mail(self._progress, self.profile, command, listed=self.standing.listed)
+        progress, profile = self._progress, self.profile
+        refusal = against_mail(progress, profile, command, listed=self.standing.listed)
         if refusal is not None:
             return self._refuse(refusal, "MAIL", f"MAIL FROM:<{command.reverse_path}>")
+        progress.idle += 1
+        if progress.idle > profile.max_idle_commands:
+            return self._end_idleness("MAIL")
+        if 0 < profile.max_transactions <= progress.transactions:
+            return self._refuse_and_end(replies.TOO_MANY_TRANSACTIONS, "MAIL", Stage.MAIL)
         parameters = command.parameters
-        self._progress.asks = parameters.asks
+        progress.asks = parameters.asks
         self._answered = SmtpServer._mail_answered
         return MailReceived(command.reverse_path, parameters)
 
@@ -383,23 +397,31 @@ class SmtpServer(Conversation):
 
     def _rset_command(self, _command: Plain) -> Event:
         self._progress.end_transaction()
-        self._out.append(replies.OK.wire)
-        return _RESET
+        return self._answer_idle(replies.OK, _RESET)
 
     def _noop_command(self, _command: Plain) -> Event:
-        self._out.append(replies.OK.wire)
-        return _NOOP
+        return self._answer_idle(replies.OK, _NOOP)
 
     def _vrfy_command(self, command: Plain) -> Event:
         text = command.argument
         if not text.isascii() and not ("SMTPUTF8" in self.profile.extensions and text.upper().endswith(" SMTPUTF8")):
             return self._refuse(replies.NEEDS_SMTPUTF8, line="VRFY")  # RFC 6531 §3.7.4.2
-        self._out.append(replies.CANNOT_VRFY.wire)
-        return _VRFY
+        return self._answer_idle(replies.CANNOT_VRFY, _VRFY)
 
     def _help_command(self, command: Plain) -> Event:
-        self._out.append(help_reply(self.profile.dialect, command.argument.upper()).wire)
-        return _HELP
+        return self._answer_idle(help_reply(self.profile.dialect, command.argument.upper()), _HELP)
+
+    def _answer_idle(self, reply: Reply, event: Event) -> Event:
+        """A command that brings no mail: some are in order, many only keep us busy."""
+        self._progress.idle += 1
+        if self._progress.idle > self.profile.max_idle_commands:
+            return self._end_idleness("")
+        self._out.append(reply.wire)
+        return event
+
+    def _end_idleness(self, line: str) -> Event:
+        self._say_and_end(replies.TOO_MANY_COMMANDS, EndReason.IDLE)
+        return CommandRefused(Stage.CONNECT, replies.TOO_MANY_COMMANDS, line)
 
     def _quit_command(self, _command: Plain) -> Event:
         self._out.append(replies.CLOSING.wire)

@@ -28,6 +28,7 @@ class EndReason(Enum):
 
     EOF = "the client stopped sending"
     ERRORS = "too many errors"
+    IDLE = "too many commands that bring no mail"
     NOT_SMTP = "the client does not speak SMTP"
     REFUSED = "we refused to go on"
     TIMEOUT = "timeout"
