@@ -56,6 +56,7 @@ SETTLED = """async () => {
   await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
   return "";
 }"""
+AXE_FILE = "axe-core/axe.min.js"
 AXE = """async (rules) => {
   const found = await axe.run(document, {
     runOnly: rules.length ? { type: "rule", values: rules } : {
@@ -265,7 +266,9 @@ class Visit:
         return [*self.page.evaluate(CHECKS), *(one for one in found if one.partition(":")[0] != without)]
 
     def _axe(self, rules: Sequence[str]) -> list[str]:
-        source = required("axe-core (npm)", npm.find("axe-core/axe.min.js"))
+        source = npm.find(AXE_FILE)
+        if source is None:  # test_checks says so
+            return []
         if not self.page.evaluate("typeof axe === 'object'"):
             self.page.evaluate(source.read_text("utf-8"))
         return list(self.page.evaluate(AXE, list(rules)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Browser
-from tests.browser.harness import CHECKS, Stage, context, watch
+from tests.browser.harness import AXE_FILE, CHECKS, Stage, context, required, watch
+
+from postroad.testing import npm
 
 PLANTED = {
     "text that lies on text": (
@@ -47,6 +49,15 @@ def test_it_leaves_alone_what_is_fine(browser: Browser) -> None:
     found = page.evaluate(CHECKS)
     page.close()
     assert not found
+
+
+def test_axe_looks_too(browser: Browser) -> None:
+    required("axe-core (make npm)", npm.find(AXE_FILE))
+    page = browser.new_page()
+    page.set_content('<!doctype html><html lang="en"><title>x</title><main><h1>x</h1><img src="x.png"></main>')
+    found = watch(page, "").faults()
+    page.close()
+    assert any(problem.startswith("image-alt") for problem in found), found
 
 
 def test_it_hears_what_goes_wrong(browser: Browser, stage: Stage) -> None:
