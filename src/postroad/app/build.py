@@ -26,6 +26,8 @@ from postroad.config.problems import ConfigError, Problem
 from postroad.config.schema import Listen, Settings
 from postroad.config.values import split_address
 from postroad.intake.assembly import assemble
+from postroad.intake.checks.zones import ZoneWatch
+from postroad.intake.door_assembly import assemble_door
 from postroad.intake.programs import Programs
 from postroad.observe import log
 from postroad.observe.metrics import Gauge
@@ -92,9 +94,19 @@ class Node:
             programs=Programs(services.tokens, services.sending),
         )
         self.resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout)
+        self.door = assemble_door(
+            settings.front_door,
+            settings.dns_list,
+            limits,
+            hostname=settings.hostname,
+            addresses=_own_addresses(settings),
+            store=services.store,
+            clock=services.clock,
+            resolver=self.resolver,
+        )
         self.index = open_index(services.store, settings.data_dir, settings.retention)
         self._poll = IdlePoll(services.clock)
-        self._fronts = Fronts(services, self.intake, self._poll, has_certificate=self._tls is not None)
+        self._fronts = Fronts(services, self.intake, self.door, self._poll, has_certificate=self._tls is not None)
         self._control = ControlServer(services, settings.data_dir)
         self._start_log: MappedStartLog | None = None
         self._sender: Sender | None = None
@@ -138,6 +150,9 @@ class Node:
             self.intake.hand_to(self._sender.runner, ownership)
             self.intake.report_to(self._sender.bounces)
             self._run(self._sender.run(), "sender")
+        if "mx" in self._roles and self.door.zones:
+            every = self.settings.front_door.list_test_every
+            self._run(ZoneWatch(self.door.zones, self.resolver, self.services.clock, every=every).run(), "zone-watch")
         if "imap" in self._roles:
             self._run(self._poll.run(), "idle-poll")
         if "janitor" in self._roles:
@@ -202,6 +217,7 @@ class Node:
             task.cancel()
         await asyncio.wait(self._tasks) if self._tasks else None
         await self._outside.stop(grace)
+        await self.door.close()
         await self.intake.close()
         await self.resolver.close()
         await self.index.close()
@@ -244,6 +260,15 @@ class Node:
             Gauge("disk_free_bytes", "Free space at data_dir", folder.f_bavail * folder.f_frsize),
             Gauge("disk_size_bytes", "Size of the disk at data_dir", folder.f_blocks * folder.f_frsize),
             *self._certificate_gauge(),
+            *(
+                Gauge(
+                    "dns_list_on",
+                    "Whether a list of clients in DNS is sane and in use",
+                    zone.is_on,
+                    {"zone": zone.name},
+                )
+                for zone in self.door.zones
+            ),
             Gauge("log_dropped_lines", "Log lines that nobody read in time", log.dropped()),
         ]
 
@@ -275,6 +300,12 @@ def _server_tls(settings: Settings) -> ServerTls | None:
 def _rules(settings: Settings) -> Rules:
     routes = RouteSettings(settings.delivery.port, settings.delivery.smarthost)
     return Rules(settings.hostname, settings.addresses.delimiter, routes)
+
+
+def _own_addresses(settings: Settings) -> list[str]:
+    """Where we listen, where the settings name it: no client can be there."""
+    hosts = [split_address(one.address)[0] for one in settings.listen if not one.address.startswith("unix:")]
+    return [host for host in hosts if host not in ("0.0.0.0", "::")]  # noqa: S104 - looked for, not bound
 
 
 def _endpoint(address: str) -> Endpoint:

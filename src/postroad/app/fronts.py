@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from postroad.adapters.net.listen import Factory
 from postroad.app.services import Services
 from postroad.config.schema import Settings
+from postroad.intake.door import Door
 from postroad.intake.pipeline import Intake
 from postroad.mailbox.service import MailboxService
 
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 class Fronts:
     """Makes factories; what several services share is made once, with the first."""
 
-    def __init__(self, services: Services, intake: Intake, poll: IdlePoll, *, has_certificate: bool) -> None:
+    def __init__(
+        self, services: Services, intake: Intake, door: Door, poll: IdlePoll, *, has_certificate: bool
+    ) -> None:
         self._services = services
         self._settings: Settings = services.settings
         self._intake = intake
+        self._door = door
         self._poll = poll
         self._has_certificate = has_certificate
         self._mailboxes = MailboxService(services.store, services.signals, services.ids)
@@ -62,6 +66,7 @@ class Fronts:
             clock=services.clock,
             ids=services.ids,
             max_unknown_recipients=limits.max_unknown_recipients,
+            door=self._door if service == "mx" else None,
         )
         return front.connect
 

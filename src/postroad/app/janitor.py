@@ -58,6 +58,7 @@ class Janitor:
             "logins": await self._until_done(
                 lambda tx: tx.retention.logins(sessions_before=now - IDLE, failures_before=now - KNOWN, now=now)
             ),
+            "greylist": await self._until_done(lambda tx: tx.greylist.forget(now)),
             "mailboxes": await self._until_done(lambda tx: tx.retention.deleted_mailboxes()),
             "contents": await self._store.sweep(now - SWEEP_AGE),
         }

@@ -10,7 +10,8 @@ from postroad.ports.store import DeliveryState
 class EventKind(StrEnum):
     """Each is one row; its detail's keys stand beside it."""
 
-    RECEIVED = "received"  # message: client, helo, protocol, size, recipients, account, track_opens, track_links
+    # message: client, helo, protocol, size, recipients, account, track_opens, track_links, verdicts
+    RECEIVED = "received"
     QUEUED = "queued"  # delivery: dest, and orig and via where an alias or forward changed the recipient
     DEFERRED = "deferred"  # delivery: reply, host, attempt, next
     DELIVERED = "delivered"  # delivery: mailbox, or host and reply

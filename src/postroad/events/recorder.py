@@ -34,8 +34,15 @@ class Recorder:
         """Any event; details that are empty are left out by the helpers below."""
         return Event(EventId(self._ids.new()), at, kind, message, delivery, detail or {})
 
-    def received(self, message: Message, recipients: int, asked: Mapping[str, str] | None = None) -> Event:
-        """A message is ours. `asked`: what its sender wants done with it, beside sending it."""
+    def received(
+        self,
+        message: Message,
+        recipients: int,
+        asked: Mapping[str, str] | None = None,
+        verdicts: Sequence[tuple[str, str, float, str]] = (),
+    ) -> Event:
+        """A message is ours. `asked`: what its sender wants done with it, beside sending it; `verdicts`: what the front
+        door's steps said (step, kind, weight, reason)."""
         origin = message.origin
         detail: dict[str, Any] = {"protocol": origin.protocol, "size": message.size, "recipients": recipients}
         if origin.client:
@@ -46,6 +53,8 @@ class Recorder:
             detail["account"] = origin.account
         if asked:
             detail.update(asked)
+        if verdicts:
+            detail["verdicts"] = verdicts
         return self.event(EventKind.RECEIVED, message.created, message.id, None, detail)
 
     def queued(self, delivery: Delivery, at: datetime, via: str = "") -> Event:

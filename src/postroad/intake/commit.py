@@ -19,7 +19,10 @@ from postroad.intake.patience import Patience
 from postroad.intake.rendering import Renderer, content_record, is_quick
 from postroad.intake.spool import NO_SPACE, STORE_FAILED, Spooled
 from postroad.intake.transaction import MailTransaction, PlannedDelivery
-from postroad.mail.envelope import BodyFlag
+from postroad.intake.verdicts import kept
+from postroad.intake.wishes import message_terms, recipient_terms, utf8_flag, wants_expansion
+from postroad.mail.dsn import Action
+from postroad.mail.envelope import BodyFlag, Notify
 from postroad.mail.render import Rendering, render
 from postroad.mail.status import EnhancedCode, Status, status
 from postroad.mail.terms import RecipientTerms
@@ -233,7 +236,15 @@ class Committer:
                 rows.notices.append(Notice(Action.EXPANDED, name, _EXPANDED, asked))
         return rows
 
-    def _born_delivered(self, rows: _Rows, message: Message, planned: PlannedDelivery, trace: bytes) -> None:
+    def _received(self, mail: MailTransaction, message: Message) -> Event:
+        verdicts = mail.visit.kept if mail.visit is not None else ()
+        if mail.notes:
+            verdicts += kept(mail.notes)
+        return self._recorder.received(message, len(mail.recipients), mail.tracking, verdicts)
+
+    def _born_delivered(
+        self, rows: _Rows, message: Message, planned: PlannedDelivery, trace: bytes, terms: RecipientTerms | None
+    ) -> None:
         target, now = planned.target, message.created
         delivery = Delivery(
             DeliveryId(self._ids.new()),

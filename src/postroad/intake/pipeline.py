@@ -32,6 +32,7 @@ from postroad.intake.refusals import RefusalBuffer
 from postroad.intake.repeats import Repeats
 from postroad.intake.spool import STORE_FAILED, Budget, Digest, Spool, Spooled
 from postroad.intake.transaction import API_SERVICE, TRUSTED_SERVICE, MailTransaction
+from postroad.intake.visit import Visit
 from postroad.mail.address import AddressError, ForwardPath, ReversePath, parse_forward_path, parse_reverse_path
 from postroad.mail.envelope import BodyFlag, Origin
 from postroad.mail.header import Header
@@ -116,8 +117,12 @@ class Intake:
         account: AccountRecord | None = None,
         access: Access | None = None,
         parameters: MailParameters = NO_PARAMETERS,
+        visit: Visit | None = None,
     ) -> MailTransaction | Status:
-        """MAIL: a transaction, or the refusal. One of a program, which has `access`, wants `admit_program` next."""
+        """MAIL: a transaction, or the refusal. One of a program, which has `access`, wants `admit_program` next.
+
+        `visit`: the client is a stranger at the front door.
+        """
         transaction = MailTransaction(origin, reverse_path, size, body, account)
         transaction.parameters = parameters
         if access is not None and access.server is not None:
@@ -125,6 +130,11 @@ class Intake:
             transaction.server, transaction.sandbox = access.server.id, access.server.sandbox
         for step in SENDER_STEPS:
             refused = step(self._policy, transaction)
+            if refused is not None:
+                return refused
+        if visit is not None and not origin.account:
+            transaction.visit = visit
+            refused = visit.mail()
             if refused is not None:
                 return refused
         return transaction
@@ -158,6 +168,23 @@ class Intake:
             transaction.wishes[str(path)] = parameters
         if transaction.sandbox:
             return self._judge_in_sandbox(transaction, path)
+        visit = transaction.visit
+        if visit is None:
+            return self._resolve(transaction, path)
+        if not visit.is_ready(transaction, path):
+            return self._ask_later(transaction, path, visit)
+        return visit.before(transaction, path) or self._resolve(transaction, path)
+
+    async def _ask_later(self, transaction: MailTransaction, path: ForwardPath, visit: Visit) -> Status:
+        """What is asked about a stranger elsewhere is not answered yet."""
+        try:
+            await visit.prepare(transaction, path)
+        except StoreUnavailable as error:
+            return _NOT_NOW.because(str(error))
+        answer = visit.before(transaction, path) or self._resolve(transaction, path)
+        return answer if isinstance(answer, Status) else await answer
+
+    def _resolve(self, transaction: MailTransaction, path: ForwardPath) -> Status | Awaitable[Status]:
         resolution = self._directory.resolve(path)
         if isinstance(resolution, Resolution):
             return self._judge(transaction, path, resolution)
@@ -172,8 +199,15 @@ class Intake:
             return _NOT_NOW.because(str(error))
 
     def _judge(self, transaction: MailTransaction, path: ForwardPath, resolution: Resolution) -> Status:
+        visit = transaction.visit
         for step in RECIPIENT_STEPS:
             refused = step(self._policy, transaction, resolution)
+            if refused is not None:
+                if visit is not None and step is recipients.is_known:
+                    visit.unknown()
+                return refused
+        if visit is not None:
+            refused = visit.after(transaction, path)
             if refused is not None:
                 return refused
         transaction.add(path, resolution.targets)
@@ -287,6 +321,8 @@ class Intake:
         answer = await self._services.committer.commit(transaction, spooled, flags, bounce_of=bounce_of)
         if answer.is_success:
             self._expect_repeat(transaction, spooled.digest, transaction.message)
+            if transaction.visit is not None:
+                transaction.visit.taken()
         return answer
 
     def _end(self, transaction: MailTransaction, spool: Spool) -> Spooled | Status | None:
@@ -322,7 +358,7 @@ class Intake:
             refused = step(self._policy, transaction, header)
             if refused is not None:
                 return refused
-        return None
+        return transaction.visit.message(transaction) if transaction.visit is not None else None
 
     async def _repeated(self, transaction: MailTransaction, spooled: Spooled, message: MessageId) -> Status:
         """It is ours already: file the repeat, keep nothing."""

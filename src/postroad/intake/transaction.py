@@ -18,6 +18,8 @@ from postroad.routing.routes import LOCAL_DEST
 if TYPE_CHECKING:
     from postroad.accounts.tokens import Access
     from postroad.intake.programs import Asked
+    from postroad.intake.verdicts import Verdict
+    from postroad.intake.visit import Visit
 
 API_SERVICE = "api"  # programs that send by HTTP, each with the token of its server
 SUBMISSION_SERVICES = frozenset(("submission", "submissions", API_SERVICE))
@@ -61,6 +63,7 @@ class MailTransaction:
         "message",
         "metadata",
         "missed_answer",
+        "notes",
         "origin",
         "parameters",
         "planned",
@@ -73,6 +76,7 @@ class MailTransaction:
         "stream",
         "tag",
         "tracking",
+        "visit",
         "wishes",
     )
 
@@ -106,6 +110,8 @@ class MailTransaction:
         self.stream = ""
         self.tag = ""
         self.metadata: Mapping[str, str] = _NOTHING
+        self.visit: Visit | None = None  # of a stranger, at the front door
+        self.notes: tuple[Verdict, ...] = ()  # what steps said of this message alone
         self.tracking: Mapping[str, str] = _NOTHING  # what was asked for (`track_opens`, `track_links`), for the event
 
     @property

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from postroad.ports.admins import Admins, Audit, LoginThrottle, Sessions
     from postroad.ports.apppasswords import AppPasswords
     from postroad.ports.figures import Figures
+    from postroad.ports.greylist import GreyRows
     from postroad.ports.queueing import CensusPart, CensusPlace, QueueTally
     from postroad.ports.search import SearchRows
     from postroad.ports.sending import Idempotency, IdempotencyRecord, Servers, Streams, Suppressions, Tokens
@@ -741,6 +742,8 @@ class Tx(Protocol):
     def search(self) -> SearchRows: ...
     @property
     def figures(self) -> Figures: ...
+    @property
+    def greylist(self) -> GreyRows: ...
 
 
 class Store(Protocol):

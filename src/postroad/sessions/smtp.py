@@ -11,11 +11,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from postroad.accounts.authenticator import Login
 from postroad.accounts.tokens import Access
+from postroad.intake.door import Door
 from postroad.intake.pipeline import Intake
 from postroad.intake.refusals import refusal
 from postroad.intake.spool import Spool
 from postroad.intake.transaction import MailTransaction
+from postroad.intake.visit import Visit
 from postroad.mail.address import ForwardPath
 from postroad.mail.envelope import Origin, TlsInfo
 from postroad.mail.status import Status
@@ -24,8 +27,6 @@ from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource, id_text
 from postroad.ports.net import Connection
 from postroad.ports.store import AccountRecord
-from postroad.proto.sasl.exchange import Challenge, Credentials, Failure, ServerExchange
-from postroad.proto.sasl.plain import SERVER_MECHANISMS
 from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.profile import ServerProfile
 from postroad.proto.smtp.reply import Reply, from_status
@@ -47,9 +48,8 @@ from postroad.proto.smtp.server_events import (
     TlsRequested,
     TransactionReset,
 )
+from postroad.sessions.login import LoginDialogue, Logins
 
-AUTH_FAILURE_DELAY = 2.0  # seconds, doubled with each failure of a connection: guessing shall be slow
-MAX_AUTH_FAILURE_DELAY = 16.0
 SMALL_READ, LARGE_READ = 16 * 1024, 64 * 1024  # octets a read, for commands and for bodies announced as large
 
 _TOO_MANY_UNKNOWN = replies.reply(421, "4.7.0", "Too many unknown recipients")
@@ -68,6 +68,8 @@ class SmtpFront:
     clock: Clock
     ids: IdSource
     max_unknown_recipients: int = 50
+    logins: Logins | None = None  # None: the listener has no AUTH
+    door: Door | None = None  # for strangers; None: the listener knows none
 
     def connect(self) -> tuple[SmtpServer, SmtpSession]:
         machine = SmtpServer(self.profile)
@@ -82,17 +84,17 @@ class SmtpSession:
         "_account",
         "_connection",
         "_esmtp",
-        "_exchange",
-        "_failures",
         "_front",
         "_helo",
         "_id",
+        "_login",
         "_machine",
         "_origin",
         "_spool",
         "_transaction",
         "_unconfirmed",
         "_unknown",
+        "_visit",
     )
 
     def __init__(self, machine: SmtpServer, front: SmtpFront) -> None:
@@ -108,17 +110,44 @@ class SmtpSession:
         self._transaction: MailTransaction | None = None
         self._spool: Spool | None = None
         self._unconfirmed: MailTransaction | None = None  # its 250 was given, and the client has not spoken since
-        self._exchange: ServerExchange | None = None
+        self._login: LoginDialogue | None = None  # from the first AUTH to the one that is right
         self._unknown = 0
-        self._failures = 0
+        self._visit: Visit | None = None  # of a stranger
 
     # --- ports.net.Session --------------------------------------------------------------------------------------------
 
     def connected(self, connection: Connection) -> Waiting:
         self._connection = connection
         self._id = id_text(self._front.ids.new())
+        return self._greet() if self._arrive() else None
+
+    def _arrive(self) -> bool:
+        """Meet the front door, where there is one and the client is a stranger; False when it is turned away."""
+        door, connection = self._front.door, self._connection
+        if door is None or connection is None:
+            return True
+        peer = connection.peer
+        if not peer.port:  # a Unix socket
+            return True
+        visit = self._visit = door.arrive(peer.host, local=connection.local.host, connection=self._id)
+        if visit is None or visit.welcome is None:
+            return True
+        self._record(Stage.CONNECT, visit.welcome)
+        self._machine.end(from_status(visit.welcome))
+        return False
+
+    def _greet(self) -> Waiting:
+        if self._visit is not None and self._visit.wait:
+            return self._greet_later(self._visit)
         self._machine.start()
         return None
+
+    async def _greet_later(self, visit: Visit) -> None:
+        """The client has to wait for our first words; whoever talks meanwhile shows what it is."""
+        await self._front.clock.sleep(visit.wait)
+        if self._machine.has_unread:
+            visit.early("the banner")
+        self._machine.start()
 
     def answer(self, event: Event) -> Waiting:
         """Answer one event; a bug of ours is a 451 for this command and no more."""
@@ -139,9 +168,11 @@ class SmtpSession:
         except Exception as error:  # as in `answer`
             self.failed(error)
 
-    def secured(self, info: TlsInfo) -> None:  # noqa: ARG002 - the connection tells it whenever it is asked
+    def secured(self, info: TlsInfo) -> None:
         """RFC 3207 §4.2: what was said in the clear is forgotten."""
         self._helo, self._account, self._access, self._origin = "", None, None, None
+        if info.verified:  # a client's certificate, on a listener that asks for one
+            self._machine.standing = self._machine.standing._replace(certified=True)
 
     def failed(self, error: Exception) -> None:
         transaction = self._transaction
@@ -150,14 +181,13 @@ class SmtpSession:
         if self._spool is not None:
             self._drop()  # the rest of the body is swallowed, and its end is answered 451
         if self._machine.waits:
-            self._exchange = None
             self._machine.answer(replies.LOCAL_ERROR)
 
     def disconnected(self, error: Exception | None) -> None:
         """Before the commit nothing is kept. After a 250 that a broken connection may have swallowed, the client's next
         try is known as a repeat; an orderly end tells nothing of the kind."""
         self._origin = self.origin  # answers under way may still have to record a refusal
-        self._connection = self._exchange = None
+        self._connection = self._login = None
         if error is not None and self._unconfirmed is not None:
             self._unconfirmed.abandoned()
         if self._transaction is not None:
@@ -193,6 +223,10 @@ class SmtpSession:
 
     def _hello(self, event: HelloReceived) -> Waiting:
         self._helo, self._esmtp, self._origin = event.name, event.verb != "HELO", None
+        if self._visit is not None:
+            self._visit.hello(event.name)
+            if self._machine.has_unread:  # RFC 2920 §3.1: EHLO is the last of a group
+                self._visit.early("the answer to its greeting")
         self._machine.answer(replies.OK)
         return None
 
@@ -214,6 +248,7 @@ class SmtpSession:
             account=self._account,
             access=self._access,
             parameters=parameters,
+            visit=self._visit,
         )
         if isinstance(begun, Status):
             self._refuse(Stage.MAIL, begun, reverse_path=str(event.reverse_path))
@@ -243,6 +278,8 @@ class SmtpSession:
 
     def _rcpt(self, event: RcptReceived) -> Waiting:
         assert self._transaction is not None
+        if not self._esmtp and self._visit is not None and self._machine.has_unread:
+            self._visit.early("a reply, having heard of no PIPELINING")
         verdict = self._front.intake.recipient(self._transaction, event.forward_path, event.parameters)
         if isinstance(verdict, Status):
             self._answer_recipient(event.forward_path, verdict)
@@ -264,6 +301,8 @@ class SmtpSession:
 
     def _data(self, _event: DataRequested) -> Waiting:
         assert self._transaction is not None
+        if self._visit is not None and self._machine.has_unread:  # RFC 2920 §3.1: so is DATA
+            self._visit.early("the answer to DATA")
         self._spool = self._front.intake.spool(self._transaction)
         if (self._transaction.size or 0) > LARGE_READ and self._connection is not None:
             self._connection.set_read_size(LARGE_READ)
@@ -311,43 +350,26 @@ class SmtpSession:
     # --- authentication -----------------------------------------------------------------------------------------------
 
     def _auth_started(self, event: AuthStarted) -> Waiting:
-        self._exchange = SERVER_MECHANISMS[event.mechanism]()
-        return self._auth_step(event.initial)
+        if self._login is None:
+            assert self._front.logins is not None  # else the machine would have refused
+            assert self._connection is not None
+            self._login = self._front.logins.dialogue(self, self._connection, self._id)
+        return self._login.begin(event.mechanism, event.initial)
 
     def _auth_response(self, event: AuthResponse) -> Waiting:
-        if event.data is None:
-            self._exchange = None
-            return None
-        return self._auth_step(event.data)
+        return self._login.respond(event.data) if self._login is not None else None
 
-    def _auth_step(self, response: bytes | None) -> Waiting:
-        assert self._exchange is not None
-        match self._exchange.step(response):
-            case Challenge(data):
-                self._machine.challenge(data)
-                return None
-            case Credentials() as credentials:
-                return self._authenticate(credentials)
-            case Failure(cause):
-                return self._auth_failed(_status(replies.AUTH_FAILED, cause))
+    # What `sessions.login` has us say.
 
-    async def _authenticate(self, credentials: Credentials) -> None:
-        result = await self._front.intake.authenticate(self.origin, credentials.name, credentials.password)
-        if isinstance(result, Status):
-            await self._auth_failed(result)
-            return
-        self._account = result if isinstance(result, AccountRecord) else None
-        self._access = None if isinstance(result, AccountRecord) else result
-        self._origin = self._exchange = None
+    def challenge(self, data: bytes) -> None:
+        self._machine.challenge(data)
+
+    def admit(self, login: Login) -> None:
+        self._account, self._access = login.account, login.access
+        self._origin = self._login = None
         self._machine.authenticated()
 
-    async def _auth_failed(self, status: Status) -> None:
-        """The same answer after the same wait, whatever was wrong."""
-        self._exchange = None
-        delay = min(AUTH_FAILURE_DELAY * 2**self._failures, MAX_AUTH_FAILURE_DELAY)
-        self._failures += 1
-        _log.info("login refused", connection=self._id, client=self.origin.client, cause=status.cause or status.text)
-        await self._front.clock.sleep(delay)
+    def turn_away(self, status: Status) -> None:
         self._refuse(Stage.AUTH, status)
 
     # --- refusals and the end -----------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ class FakeIntake:
         account: Any = None,
         access: Any = None,
         parameters: MailParameters = NO_PARAMETERS,
+        visit: Any = None,
     ) -> MailTransaction | Status:
         self.origins.append(origin)
         self.accounts.append(account)

@@ -12,6 +12,7 @@ from postroad.adapters.sql.repositories.apppasswords import AppPasswords
 from postroad.adapters.sql.repositories.audit import Audit
 from postroad.adapters.sql.repositories.deliveries import Deliveries
 from postroad.adapters.sql.repositories.figures import Figures
+from postroad.adapters.sql.repositories.greylist import GreyRows
 from postroad.adapters.sql.repositories.installation import Meta, Nodes
 from postroad.adapters.sql.repositories.ledger import LedgerRows
 from postroad.adapters.sql.repositories.mailboxes import Mailboxes, MailboxMessages
@@ -137,3 +138,7 @@ class SqlTx:
     @property
     def figures(self) -> Figures:
         return Figures(self._connection)
+
+    @property
+    def greylist(self) -> GreyRows:
+        return GreyRows(self._connection)

@@ -27,7 +27,7 @@ class HeloCheck:
 
     def __init__(self, *, names: Iterable[str], addresses: Iterable[str], weight: float, refuses: bool) -> None:
         self._names = frozenset(name.lower().rstrip(".") for name in names)
-        self._addresses = frozenset(addresses)
+        self._addresses = frozenset(map(_canonical, addresses))
         self._weight = weight
         self._refuses = refuses
 

@@ -26,27 +26,26 @@ _log = log.get("front-door")
 class Zone:
     """One list. Off until its first good test."""
 
-    def __init__(self, name: str, changed: Callable[[], None] = lambda: None) -> None:
-        """`changed` is called when it is switched on or off: what was found through it no longer holds."""
+    def __init__(self, name: str) -> None:
         self.name = name.lower()
         self.is_on = False
         self.has_ipv6 = False
         self.why_off = "not tested yet"
-        self._changed = changed
+        self.changed: Callable[[], None] = _nothing  # called when it is switched: what was found through it is void
 
     def switch_off(self, why: str) -> None:
         if self.is_on or self.why_off != why:
             _log.error("a list is switched off", zone=self.name, cause=why)
         was_on, self.is_on, self.why_off = self.is_on, False, why
         if was_on:
-            self._changed()
+            self.changed()
 
     def switch_on(self, *, has_ipv6: bool) -> None:
         if not self.is_on:
             _log.info("a list is in use", zone=self.name, ipv6=has_ipv6)
         was_on, self.is_on, self.has_ipv6, self.why_off = self.is_on, True, has_ipv6, ""
         if not was_on:
-            self._changed()
+            self.changed()
 
     async def test(self, resolver: Resolver) -> str:
         """Ask the test points, and switch accordingly. What is wrong, or ""; a DNS failure changes nothing."""
@@ -113,3 +112,6 @@ class ZoneWatch:
                 await zone.test(self._resolver)
             all_good = all(zone.is_on for zone in self._zones)
             await self._clock.sleep(self._every if all_good else min(RETRY_SECONDS, self._every))
+
+
+def _nothing() -> None: ...

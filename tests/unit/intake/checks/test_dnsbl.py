@@ -158,7 +158,8 @@ async def test_a_dns_failure_changes_nothing(dns, zone, point):
 
 def test_what_was_found_is_forgotten_when_a_list_changes():
     changes = []
-    zone = Zone(BL, lambda: changes.append(zone.is_on))
+    zone = Zone(BL)
+    zone.changed = lambda: changes.append(zone.is_on)
     zone.switch_off("mad")
     zone.switch_on(has_ipv6=False)
     zone.switch_on(has_ipv6=False)
