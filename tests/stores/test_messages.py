@@ -75,6 +75,7 @@ async def test_refusals_are_searched(store, mail, clock):
     found = await store.read(lambda tx: tx.refusals.search())
     assert found == [replace(second, text="bad\ufffd password"), first]
     assert await store.read(lambda tx: tx.refusals.search(text="U@LOCAL")) == [first]
+    assert len(await store.read(lambda tx: tx.refusals.search(text="c1"))) == 2, "by the reference in our reply"
     assert len(await store.read(lambda tx: tx.refusals.search(since=mail.now))) == 1
     assert len(await store.read(lambda tx: tx.refusals.search(limit=1))) == 1
 

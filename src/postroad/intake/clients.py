@@ -158,6 +158,9 @@ class Clients:
         """What was found no longer holds: whoever connects is looked up anew."""
         self._known.clear()
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     async def close(self) -> None:
         """Give up what is being looked up."""
         tasks = list(self._looking)

@@ -11,16 +11,18 @@ from datetime import datetime
 from typing import Any
 
 from postroad.events.model import EventKind
+from postroad.intake.verdicts import in_words
 from postroad.mail.status import Status
 from postroad.ports.ids import AttemptId, DeliveryId
 from postroad.ports.store import Attempt, Delivery, DeliveryState, Event, Message, Tx
 
 ATTEMPT = "attempt"  # the kind of a line that no event stands behind
+FRONT_DOOR = "front-door"  # what its steps said of a stranger; part of the event `received`
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One step. `good` is None where it is neither good nor bad news; `kind` is the event's, or `ATTEMPT`.
+    """One step. `good` is None where it is neither good nor bad news; `kind` is the event's, `ATTEMPT` or `FRONT_DOOR`.
 
     `text` says all; `whom` (a recipient, or several) and `what` are its parts, without the time of the next try.
     """
@@ -51,7 +53,7 @@ class Story:
 
     def lines(self) -> list[Line]:
         """The steps in order of time."""
-        steps = [*self._attempt_lines(), *(line for event in self.events if (line := self._event_line(event)))]
+        steps = [*self._attempt_lines(), *(line for event in self.events for line in self._event_lines(event))]
         return sorted(steps, key=lambda line: line.at)
 
     def verdicts(self) -> list[tuple[str, bool | None]]:
@@ -67,16 +69,19 @@ class Story:
             what = f"trying {place}{_secured(attempt)}"
             yield Line(attempt.started, f"{names}: {what}", None, ATTEMPT, attempt.id, names, what)
 
-    def _event_line(self, event: Event) -> Line | None:
+    def _event_lines(self, event: Event) -> Iterator[Line]:
         words = _WORDS.get(event.kind)
         if words is None:
-            return None
+            return
         detail = _Detail(event.detail)
         what, good = words(detail)
         whom = self._recipient(event.delivery) if event.delivery else ""
         again = f"; next try {_clock_time(detail['next'])}" if detail["next"] else ""
         text = f"{whom}: {what}{again}" if whom else f"{what}{again}"
-        return Line(event.at, text, good, event.kind, None, whom, what, _moment(detail["next"]))
+        yield Line(event.at, text, good, event.kind, None, whom, what, _moment(detail["next"]))
+        if said := event.detail.get("verdicts"):
+            what = f"front door: {in_words(said)}"
+            yield Line(event.at, what, None, FRONT_DOOR, what=what)
 
     def _recipient(self, delivery: DeliveryId | None) -> str:
         for known in self.deliveries:

@@ -67,3 +67,21 @@ def test_every_state_has_its_words() -> None:
     deliveries = tuple(delivery(n, f"{state}@x.test", state) for n, state in enumerate(DeliveryState, 1))
     told = Story(MESSAGE, deliveries, (), ())
     assert [good for _, good in told.verdicts()] == [None, None, True, False, False, False]
+
+
+def test_what_the_front_door_said_stands_behind_what_was_received() -> None:
+    verdicts = [["rdns", "note", 2.0, "192.0.2.1 has no name"], ["helo", "pass", 0.0, "client.test"]]
+    told = Story(
+        MESSAGE,
+        (),
+        (
+            event(0, EventKind.RECEIVED, client="192.0.2.1", verdicts=verdicts),
+            event(0, EventKind.DELIVERED, 1, mailbox="INBOX"),
+        ),
+        (),
+    )
+    assert [(line.kind, line.text) for line in told.lines()] == [
+        ("received", "received from 192.0.2.1"),
+        ("front-door", "front door: rdns: 192.0.2.1 has no name (+2); helo: client.test"),
+        ("delivered", "a recipient: delivered into INBOX"),
+    ]

@@ -33,7 +33,7 @@ _REFUSAL = (
     "enhanced", "text", "cause",
 )  # fmt: skip
 _NOTHING: dict[str, str] = {}
-_SEARCHED = ("client", "helo", "account", "reverse_path", "recipient", "text", "cause")
+_SEARCHED = ("connection", "client", "helo", "account", "reverse_path", "recipient", "text", "cause")
 
 
 def message_of(row: Row) -> Message:
