@@ -45,7 +45,7 @@ SCALES = {
 }
 UNCOUNTED = timedelta(minutes=15)  # counted from events in any case
 MANY = 100_000  # events: where more are not counted yet, older ones than that are left out for now
-LATE = timedelta(seconds=2)  # events this young may still be committed; what comes later is seen with the next minute
+LATE = timedelta(seconds=1)  # events this young may still be committed; what comes later is seen with the next minute
 _AHEAD = timedelta(minutes=1)  # another node's clock may be ahead of ours
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
