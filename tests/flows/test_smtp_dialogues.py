@@ -11,7 +11,6 @@ import pytest
 from postroad.app.build import Node
 from postroad.app.lifecycle import running
 from postroad.config.load import load
-from postroad.sessions import smtp
 from postroad.testing.dialogue import Dialogue, StreamPeer, dialogue_files, play, random_cuts
 from postroad.testing.network import authority, write_certificate
 from postroad.testing.server import prove_ledger, write_configuration
@@ -38,13 +37,12 @@ GROUPS = by_limits()
 
 
 @pytest.mark.parametrize("limits", sorted(GROUPS), ids=str)
-async def test_dialogues(limits: Limits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "AUTH_FAILURE_DELAY", 0.0)
+async def test_dialogues(limits: Limits, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, NAME)
     services = ("mx", "submission", "submissions")
     path = write_configuration(tmp_path / "node", services, certificate=certificate, key=key)
     # Without the role `sender` nothing leaves for elsewhere.example.
-    settings = load(path, {"POSTROAD_HOSTNAME": NAME, "POSTROAD_ROLES": "mx,submission"})
+    settings = load(path, {"POSTROAD_HOSTNAME": NAME, "POSTROAD_LOGINS_DELAY": "0", "POSTROAD_ROLES": "mx,submission"})
     # Put in afterwards: the dialogues' limits are smaller than any that a configuration may have.
     settings = replace(settings, limits=replace(settings.limits, **dict(limits)))
     async with running(settings) as node:

@@ -196,9 +196,8 @@ async def test_a_large_message_is_read_like_a_small_one(tmp_path: Path) -> None:
         assert "550 5.7.1" in await shop.refused(content=letter("x@elsewhere.test", BOB, text="x\r\n" * 200_000))
 
 
-async def test_a_wrong_or_revoked_token_is_refused_and_ends_an_open_session(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("postroad.sessions.smtp.AUTH_FAILURE_DELAY", 0.01)
-    async with running_site(tmp_path) as site:
+async def test_a_wrong_or_revoked_token_is_refused_and_ends_an_open_session(tmp_path: Path) -> None:
+    async with running_site(tmp_path, {"logins": {"delay": 0.01}}) as site:
         shop = await open_shop(site)
         key = await shop.sending.add_key("dash", ["*"])
         good = shop.token.secret

@@ -10,6 +10,7 @@ from postroad.accounts import accounts, aliases, domains
 from postroad.accounts.audit import COMMAND_LINE, Action, Actor, Changes, Told
 from postroad.accounts.credentials import Credentials
 from postroad.accounts.names import read_address, read_domain
+from postroad.accounts.passwords import Secret, import_secret
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
 from postroad.ports.signals import Signals
@@ -52,11 +53,11 @@ class Administration:
         return await self._store.read(lambda tx: tx.domains.get(read_domain(name)))
 
     async def add_account(
-        self, address: str, password: str, *, quota_bytes: int = 0, by: Actor = COMMAND_LINE
+        self, address: str, password: str, *, quota_bytes: int = 0, is_hash: bool = False, by: Actor = COMMAND_LINE
     ) -> AccountRecord:
-        """An account with INBOX, Sent, Drafts, Trash, Junk and Archive."""
-        read_address(address)  # a wrong one is told before a password is hashed
-        secret = await self._credentials.make_secret(password)
+        """An account with INBOX, Sent, Drafts, Trash, Junk and Archive. With `is_hash` the password is a hash that
+        another server made."""
+        secret = await self._secret(address, password, is_hash=is_hash)
         now, ids = self._clock.now(), self._ids
 
         def add(tx: Tx) -> AccountRecord:
@@ -64,11 +65,18 @@ class Administration:
 
         return await self._changes.make(by, Action.ACCOUNT_ADDED, add, _told_of_account)
 
-    async def set_password(self, address: str, password: str, *, by: Actor = COMMAND_LINE) -> AccountRecord:
-        secret = await self._credentials.make_secret(password)
+    async def set_password(
+        self, address: str, password: str, *, is_hash: bool = False, by: Actor = COMMAND_LINE
+    ) -> AccountRecord:
+        secret = await self._secret(address, password, is_hash=is_hash)
         return await self._changes.make(
             by, Action.ACCOUNT_PASSWORD, lambda tx: accounts.set_password(tx, address, secret), _told_of_account
         )
+
+    async def _secret(self, address: str, password: str, *, is_hash: bool) -> Secret:
+        """What is kept of it. A wrong address is told before a password is hashed."""
+        key = read_address(address).key
+        return import_secret(password) if is_hash else await self._credentials.make_secret(password, key)
 
     async def set_quota(self, address: str, quota_bytes: int, *, by: Actor = COMMAND_LINE) -> AccountRecord:
         return await self._changes.make(

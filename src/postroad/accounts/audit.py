@@ -74,6 +74,9 @@ class Action(StrEnum):
     SIGN_IN_REFUSED = "sign-in refused"  # whatever was typed as the name; detail: why
     SESSION_ENDED = "session ended"
     SESSIONS_ENDED = "other sessions ended"
+    APP_PASSWORD_ADDED = "app password added"  # noqa: S105 - the account's address; detail: its name, scopes
+    APP_PASSWORD_REVOKED = "app password revoked"  # noqa: S105
+    BAN_RELEASED = "ban released"  # the address or account, or all
     QUEUE = "queue"  # followed by what was done: queue retry, queue hold ...
 
 

@@ -3,7 +3,7 @@
 Argon2 takes 30 ms and 19 MiB, so at most `at_once` run together, in worker threads; a successful login is remembered
 for an hour under a key that only this process has. After any change of tenants a remembered login is believed again
 only once the account's row has been read: same credential version, not disabled. An unknown name costs the same time
-as a wrong password.
+as a wrong password. A right password whose hash is not ours (imported), or lacks SCRAM keys, gets both anew.
 """
 
 from __future__ import annotations
@@ -11,20 +11,27 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postroad.accounts import passwords
+from postroad.accounts.salts import Salts
 from postroad.mail.address import Address, AddressError
+from postroad.observe import log
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.clock import Clock
+from postroad.ports.ids import AccountId
 from postroad.ports.random import Random
 from postroad.ports.signals import Signals
-from postroad.ports.store import AccountRecord, Store, StoreUnavailable
+from postroad.ports.store import AccountRecord, Refused, Store, StoreUnavailable
 from postroad.ports.workers import Workers
 
 REMEMBERED_SECONDS = 3600.0
 MAX_REMEMBERED = 10_000
 MAX_WAITING = 200  # logins that wait for a turn at Argon2: six seconds' worth; more are told to come back
+
+
+_log = log.get("logins")
 
 
 @dataclass(slots=True)
@@ -38,8 +45,19 @@ class Credentials:
     """One for a process, shared by every front end."""
 
     def __init__(
-        self, store: Store, workers: Workers, clock: Clock, random: Random, signals: Signals, *, at_once: int
+        self,
+        store: Store,
+        workers: Workers,
+        clock: Clock,
+        random: Random,
+        signals: Signals,
+        *,
+        at_once: int,
+        mechanisms: Sequence[str] = passwords.SCRAM_MECHANISMS,
     ) -> None:
+        """`mechanisms` are those that new passwords get SCRAM keys for."""
+        self.salts = Salts(store, random)
+        self.mechanisms = tuple(mechanisms)
         self._store = store
         self._workers = workers
         self._clock = clock
@@ -48,14 +66,14 @@ class Credentials:
         self._key = random.token(32)
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[AccountRecord | None]] = {}
+        self._renewing: dict[AccountId, asyncio.Task[None]] = {}
         self._generation = 0
         self._checking = 0
         signals.listen("config", self._tenants_changed)
 
     def cached(self, name: str, password: str) -> AccountRecord | None:
         """The account, when this login is remembered and nothing has changed since; never waits."""
-        digest = self._digest(name, password)
-        entry = self._remembered.get(digest)
+        entry = self._remembered.get(self.fingerprint(name, password))
         if entry is None or entry.generation != self._generation or entry.until <= self._clock.monotonic():
             return None
         COUNTERS.logins += 1
@@ -76,7 +94,7 @@ class Credentials:
         return account
 
     async def _verify_once(self, name: str, password: str) -> AccountRecord | None:
-        digest = self._digest(name, password)
+        digest = self.fingerprint(name, password)
         running = self._running.get(digest)
         if running is None:
             if len(self._running) >= MAX_WAITING:
@@ -86,11 +104,18 @@ class Credentials:
             running.add_done_callback(lambda _: self._running.pop(digest, None))
         return await asyncio.shield(running)
 
-    async def make_secret(self, password: str) -> passwords.Secret:
-        """Hash a new password. Raises Refused for one that cannot be used."""
-        salt = self._random.token(16)
+    async def make_secret(self, password: str, name: str = "") -> passwords.Secret:
+        """Hash a new password, of the account `name`. Raises Refused for one that cannot be used."""
+        salt = await self.salts.of(name) if name else self._random.token(16)
         async with self._turns:
-            return await self._workers.run(lambda: passwords.make_secret(password, salt))
+            return await self._workers.run(lambda: passwords.make_secret(password, salt, self.mechanisms))
+
+    async def make_keys(self, password: str, salt: bytes) -> bytes:
+        """SCRAM keys alone, for a password that is kept otherwise."""
+        async with self._turns:
+            return await self._workers.run(
+                lambda: passwords.scram_keys(passwords.prepare(password), salt, self.mechanisms)
+            )
 
     async def _verify(self, digest: bytes, name: str, password: str) -> AccountRecord | None:
         generation = self._generation
@@ -102,7 +127,31 @@ class Credentials:
             self._remembered.pop(digest, None)
             return None
         self._remember(digest, account, generation)
+        if not passwords.is_current(passwords.Secret(account.password_hash, account.scram), self.mechanisms):
+            self._renew(account, password)
         return account
+
+    def _renew(self, account: AccountRecord, password: str) -> None:
+        """Behind the login, which does not wait for it; the next one tries again where this fails."""
+        if account.id not in self._renewing:
+            self._renewing[account.id] = task = asyncio.create_task(self._make_anew(account, password))
+            task.add_done_callback(lambda _: self._renewing.pop(account.id, None))
+
+    async def _make_anew(self, account: AccountRecord, password: str) -> None:
+        try:
+            secret = await self.make_secret(password, account.address)
+            await self._store.write(
+                lambda tx: tx.accounts.renew_secret(
+                    account.id, account.credential_version, secret.password_hash, secret.scram
+                )
+            )
+        except (Refused, StoreUnavailable) as error:
+            _log.info("a password was not hashed anew", account=account.address, error=str(error))
+
+    async def close(self) -> None:
+        """Wait for what is being hashed anew."""
+        if self._renewing:
+            await asyncio.wait(list(self._renewing.values()))
 
     async def _account(self, name: str) -> AccountRecord | None:
         try:
@@ -149,7 +198,8 @@ class Credentials:
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
 
-    def _digest(self, name: str, password: str) -> bytes:
+    def fingerprint(self, name: str, password: str) -> bytes:
+        """What only this process can make of a name and a password."""
         text = f"{len(name)}:{name}{password}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, text, "sha256")
 

@@ -1,4 +1,5 @@
-"""What slows the guessing of administrators' passwords: a growing delay per address and per name.
+"""What slows the guessing of administrators' passwords: a growing delay per address and per name. Those of mailboxes
+have `guesses`, which keeps the same rows.
 
 An attempt counts before it is looked at, so that a hundred at once are a hundred; a right one takes the count back. The
 counts are rows, which outlive a restart. An address from which a name has signed in within a month is spared that
@@ -12,6 +13,7 @@ import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from math import ceil
 
 from postroad.ports.admins import FailedLogins
@@ -40,8 +42,12 @@ class Curve:
 
     free: int
     most: float  # seconds
+    ban_after: int = 0  # failures; 0: never
+    ban: float = 0.0  # seconds
 
     def delay(self, failures: int) -> timedelta:
+        if self.ban_after and failures >= self.ban_after:
+            return timedelta(seconds=self.ban)
         over = failures - self.free
         return timedelta(seconds=min(2.0 ** min(over, 30), self.most)) if over > 0 else timedelta(0)
 
@@ -92,35 +98,38 @@ def _admit(tx: Tx, curves: dict[str, Curve], known: str, now: datetime) -> timed
     ]
     wait = max(waits, default=timedelta(0))
     if wait <= timedelta(0):
-        tx.throttle.put([_counted(found[subject], curve, now) for subject, curve in curves.items()])
+        tx.throttle.put([counted(found[subject], curve, now) for subject, curve in curves.items()])
     return wait
 
 
-def _counted(record: FailedLogins, curve: Curve, now: datetime) -> FailedLogins:
+def counted(record: FailedLogins, curve: Curve, now: datetime) -> FailedLogins:
+    """The row after one more failure."""
     failures = 1 if now - record.last > FORGET else record.failures + 1
     return FailedLogins(record.subject, failures, now, now + curve.delay(failures))
 
 
 def _curves(client: str, name: str) -> dict[str, Curve]:
-    named = {f"name {_short(name)}": BY_NAME} if name else {}
-    return named | ({f"address {_network(client)}": BY_ADDRESS} if client else {})
+    named = {f"name {short_name(name)}": BY_NAME} if name else {}
+    return named | ({f"address {network_of(client)}": BY_ADDRESS} if client else {})
 
 
 def _known(client: str, name: str) -> str:
-    return f"known {_network(client)} {_short(name)}"
+    return f"known {network_of(client)} {short_name(name)}"
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """A name as rows have it."""
     short = name.strip().lower()[:_MAX_NAME]
     return short if short.isprintable() else "".join(c if c.isprintable() else "?" for c in short)
 
 
-def _network(client: str) -> str:
+@lru_cache(maxsize=4096)
+def network_of(client: str) -> str:
     """Who has one IPv6 address has 2**64 of them."""
     try:
         address = ipaddress.ip_address(client)
     except ValueError:
-        return _short(client)
+        return short_name(client)
     if isinstance(address, ipaddress.IPv6Address):
         return str(address.ipv4_mapped or ipaddress.IPv6Network((address, 64), strict=False))
     return str(address)

@@ -15,14 +15,13 @@ from postroad.adapters.net.hub import Hub
 from postroad.adapters.net.listen import Doorman, Listener, listen
 from postroad.adapters.search.opening import open_index
 from postroad.adapters.startlog import MappedStartLog
-from postroad.app.certificates import seconds_left
+from postroad.app.certificates import NodeTls, pairs, seconds_left
 from postroad.app.control import ControlServer
 from postroad.app.follower import Follower
 from postroad.app.fronts import Fronts
 from postroad.app.janitor import Janitor
 from postroad.app.roles import IMPLICIT_TLS, METRICS, WEB, listeners, roles
 from postroad.app.services import Services, node_name
-from postroad.config.problems import ConfigError, Problem
 from postroad.config.schema import Listen, Settings
 from postroad.config.values import split_address
 from postroad.intake.assembly import assemble
@@ -40,7 +39,6 @@ from postroad.routing.routes import RouteSettings
 from postroad.sessions.idle import IdlePoll
 
 if TYPE_CHECKING:
-    from postroad.adapters.net.tls import ServerTls
     from postroad.app.web import WebFronts
 
 _HTTP = WEB | {METRICS.service}
@@ -73,7 +71,7 @@ class Node:
         self._ready = False
         self._inside = Hub()
         self._outside = Hub()
-        self._tls = _server_tls(settings)
+        self._tls = NodeTls.of(settings)
         limits = settings.limits
         self._doorman = Doorman(
             total=limits.max_connections, per_client=limits.max_connections_per_client, exempt=limits.exempt
@@ -87,7 +85,6 @@ class Node:
             ids=services.ids,
             signals=services.signals,
             directory=self.directory,
-            credentials=services.credentials,
             limits=limits,
             delivery=settings.delivery,
             hostname=settings.hostname,
@@ -194,7 +191,7 @@ class Node:
             self._inside,
             endpoint,
             self._fronts.factory(wanted.service),
-            tls=self._tls,
+            tls=self._tls.of_service(wanted.service) if self._tls else None,
             implicit=wanted.service in IMPLICIT_TLS,
             doorman=self._doorman,
             service=wanted.service,
@@ -226,9 +223,8 @@ class Node:
 
     def reload(self, settings: Settings) -> None:
         """SIGHUP: the certificate for new connections, the log's level. Raises OSError, leaving what was."""
-        certificate, key = settings.tls.certificate, settings.tls.key
-        if self._tls and certificate and key:
-            self._tls.reload(certificate, key)
+        if self._tls:
+            self._tls.reload(settings.tls)
         if self._web:
             self._web.reload(settings)
         log.set_level(settings.log.level)
@@ -273,28 +269,14 @@ class Node:
         ]
 
     def _certificate_gauge(self) -> list[Gauge]:
-        certificate = self.settings.tls.certificate
-        if certificate is None:
-            return []
-        left = seconds_left(certificate, self.services.clock.now())
-        return [Gauge("certificate_seconds_left", "Until the certificate runs out", left)]
+        now = self.services.clock.now()
+        left = [seconds_left(certificate, now) for certificate, _ in pairs(self.settings.tls)]
+        return [Gauge("certificate_seconds_left", "Until the first certificate runs out", min(left))] if left else []
 
     def all_endpoints(self) -> list[tuple[str, Endpoint]]:
         """(service, endpoint) of every listener."""
         pairs = ([(service, endpoint) for endpoint in some] for service, some in self.endpoints.items())
         return list(chain.from_iterable(pairs))
-
-
-def _server_tls(settings: Settings) -> ServerTls | None:
-    certificate, key = settings.tls.certificate, settings.tls.key
-    if certificate is None or key is None:
-        return None
-    from postroad.adapters.net.tls import ServerTls
-
-    try:
-        return ServerTls(certificate, key)
-    except (OSError, ValueError) as error:
-        raise ConfigError([Problem("tls", f"the certificate cannot be used: {error}")]) from error
 
 
 def _rules(settings: Settings) -> Rules:

@@ -14,9 +14,11 @@ from postroad.config.schema import Settings
 from postroad.intake.door import Door
 from postroad.intake.pipeline import Intake
 from postroad.mailbox.service import MailboxService
+from postroad.ports.apppasswords import Scope
 
 if TYPE_CHECKING:
     from postroad.sessions.idle import IdlePoll
+    from postroad.sessions.login import Logins
 
 
 class Fronts:
@@ -44,6 +46,7 @@ class Fronts:
         from postroad.sessions.smtp import SmtpFront
 
         limits, submission = self._settings.limits, service == "submission"
+        logins = self._logins("smtp", Scope.SEND) if submission else None
         profile = ServerProfile(
             hostname=self._settings.hostname,
             dialect=Dialect.SUBMISSION if submission else Dialect.MX,
@@ -52,7 +55,8 @@ class Fronts:
             max_errors=limits.max_errors,
             starttls=self._has_certificate and not secured,
             secured=secured,
-            auth_mechanisms=("PLAIN", "LOGIN") if submission else (),
+            auth_mechanisms=logins.offered() if logins else (),
+            certified_mechanisms=logins.offered(certified=True) if logins else (),
             require_auth=submission,
             command_timeout=limits.mail_timeout,
             data_timeout=limits.data_timeout,
@@ -66,6 +70,7 @@ class Fronts:
             clock=services.clock,
             ids=services.ids,
             max_unknown_recipients=limits.max_unknown_recipients,
+            logins=logins,
             door=self._door if service == "mx" else None,
         )
         return front.connect
@@ -86,6 +91,8 @@ class Fronts:
             hostname=self._settings.hostname,
             starttls=self._has_certificate and not secured,
             secured=secured,
+            mechanisms=shared.logins.offered(),
+            certified_mechanisms=shared.logins.offered(certified=True),
             max_append=limits.max_message_size,
             max_errors=limits.max_errors,
             idle_timeout=limits.idle_timeout,
@@ -116,9 +123,8 @@ class Fronts:
                 ids=services.ids,
                 workers=services.workers,
             ),
-            credentials=services.credentials,
+            logins=self._logins("imap", Scope.READ),
             poll=self._poll,
-            clock=services.clock,
         )
 
     def _pop3(self, secured: bool) -> Factory:
@@ -130,6 +136,8 @@ class Fronts:
             hostname=self._settings.hostname,
             starttls=self._has_certificate and not secured,
             secured=secured,
+            mechanisms=shared.logins.offered(),
+            certified_mechanisms=shared.logins.offered(certified=True),
             max_errors=limits.max_errors,
             idle_timeout=limits.pop3_timeout,
             unauthenticated_timeout=limits.unauthenticated_timeout,
@@ -145,7 +153,23 @@ class Fronts:
         from postroad.sessions.pop3 import Pop3Services
 
         services = self._services
-        return Pop3Services(services.store, services.blobs, self._mailboxes, services.credentials, services.clock)
+        return Pop3Services(services.store, services.blobs, self._mailboxes, self._logins("pop3", Scope.READ))
+
+    def _logins(self, service: str, scope: Scope) -> Logins:
+        """How clients log in, for all listeners that speak the same."""
+        from postroad.sessions.login import Delays, Logins
+
+        services, settings = self._services, self._settings
+        tokens = () if settings.auth.oauth_issuer else ("OAUTHBEARER", "XOAUTH2")
+        return Logins(
+            service,
+            scope,
+            services.authenticator,
+            services.clock,
+            services.random,
+            mechanisms=[name for name in settings.auth.mechanisms if name not in tokens],
+            delays=Delays(settings.logins.delay, settings.logins.most_delay),
+        )
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._shared:

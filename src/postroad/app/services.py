@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING
 
 from postroad.accounts.administration import Administration
 from postroad.accounts.admins import Admins
+from postroad.accounts.apppasswords import AppPasswords
 from postroad.accounts.audit import AuditLog
+from postroad.accounts.authenticator import Authenticator
 from postroad.accounts.credentials import Credentials
-from postroad.accounts.logins import Throttle
+from postroad.accounts.guesses import Guesses, GuessLimits
+from postroad.accounts.logins import Curve, Throttle
+from postroad.accounts.passwords import SCRAM_MECHANISMS
 from postroad.accounts.sending import Sending
 from postroad.accounts.tokens import Tokens
 from postroad.adapters.blobs.segments import SegmentBlobs
@@ -24,7 +28,7 @@ from postroad.adapters.random import SystemRandomness
 from postroad.adapters.signals.local import LocalSignals
 from postroad.adapters.sql.database import DATABASE_FILE, Database, open_database
 from postroad.adapters.workers import ThreadWorkers
-from postroad.config.schema import Settings
+from postroad.config.schema import Auth, LoginLimits, Settings
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
 from postroad.ports.random import Random
@@ -34,6 +38,7 @@ from postroad.ports.workers import Workers
 from postroad.queue.actions import Actions
 
 if TYPE_CHECKING:
+    from postroad.accounts.oauth import OAuth
     from postroad.intake.pipeline import Intake
 
 
@@ -55,6 +60,9 @@ class Services:
     tokens: Tokens
     admins: Admins
     throttle: Throttle
+    app_passwords: AppPasswords
+    guesses: Guesses
+    authenticator: Authenticator
     audit: AuditLog
     actions: Actions
     intake: Intake | None = None
@@ -89,6 +97,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         services = _assemble(settings, store, clock=clock, ids=NodeIds(number), workers=workers)
         stack.push_async_callback(services.admins.close)
         stack.push_async_callback(services.tokens.close)
+        stack.push_async_callback(services.app_passwords.close)
+        stack.push_async_callback(services.credentials.close)
         yield services
 
 
@@ -108,7 +118,16 @@ async def _node_number(store: Database, settings: Settings, clock: Clock) -> int
 def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSource, workers: Workers) -> Services:
     random, signals = SystemRandomness(), LocalSignals()
     at_once = settings.limits.passwords_at_once
-    credentials = Credentials(store, workers, clock, random, signals, at_once=at_once)
+    wanted = settings.auth.mechanisms
+    keys = tuple(mechanism for mechanism in wanted if mechanism.startswith("SCRAM")) or SCRAM_MECHANISMS
+    credentials = Credentials(store, workers, clock, random, signals, at_once=at_once, mechanisms=keys)
+    app_passwords = AppPasswords(store, credentials, clock=clock, ids=ids, signals=signals, random=random)
+    guesses = Guesses(store, clock, ids, guess_limits(settings.logins), exempt=settings.limits.exempt)
+    tokens = Tokens(store, clock, signals)
+    oauth = make_oauth(settings.auth, clock)
+    authenticator = Authenticator(
+        store, credentials, guesses, app_passwords=app_passwords, tokens=tokens, oauth=oauth
+    )
     throttle = Throttle(store, clock)
     return Services(
         settings,
@@ -122,12 +141,34 @@ def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSourc
         credentials,
         Administration(store, credentials, clock, ids, signals),
         Sending(store, clock, ids, signals, random),
-        Tokens(store, clock, signals),
+        tokens,
         Admins(store, credentials, throttle, clock=clock, ids=ids, signals=signals, random=random),
         throttle,
+        app_passwords,
+        guesses,
+        authenticator,
         AuditLog(store),
         Actions(store, clock=clock, ids=ids, signals=signals),
     )
+
+
+def guess_limits(limits: LoginLimits) -> GuessLimits:
+    """How waits grow, as the settings have it."""
+    return GuessLimits(
+        by_account=Curve(limits.free_by_account, limits.most_by_account),
+        by_address=Curve(limits.free_by_address, limits.most_by_address, limits.ban_after, limits.ban),
+    )
+
+
+def make_oauth(auth: Auth, clock: Clock) -> OAuth | None:
+    """Who looks into tokens, where there is an issuer."""
+    if not auth.oauth_issuer:
+        return None
+    from postroad.accounts.oauth import OAuth, TokenRules
+    from postroad.adapters.openid import OpenIdKeys
+
+    rules = TokenRules(auth.oauth_issuer, auth.oauth_audience, auth.oauth_claim)
+    return OAuth(rules, OpenIdKeys(auth.oauth_issuer, clock), clock)
 
 
 async def postgres_durability(settings: Settings) -> dict[str, str]:

@@ -49,4 +49,26 @@ def _some_role(settings: Settings) -> Iterator[Problem]:
         yield Problem("roles", "is empty: the process would do nothing", 'write roles = ["all"]')
 
 
-_CHECKS = (_certificate_has_key, _tls_listeners_have_certificate, _addresses_are_distinct, _some_role)
+def _first_certificate(settings: Settings) -> Iterator[Problem]:
+    tls = settings.tls
+    if tls.certificate is None and (tls.certificates or tls.client_ca):
+        name = "certificates" if tls.certificates else "client_ca"
+        yield Problem(f"tls.{name}", "is set, and there is no certificate", "set tls.certificate and tls.key")
+
+
+def _tokens_have_audience(settings: Settings) -> Iterator[Problem]:
+    """Else a token that somebody gave to any other program of the same issuer would open a mailbox."""
+    if settings.auth.oauth_issuer and not settings.auth.oauth_audience:
+        yield Problem(
+            "auth.oauth_audience", "is missing while auth.oauth_issuer is set", "name what the issuer writes into `aud`"
+        )
+
+
+_CHECKS = (
+    _first_certificate,
+    _tokens_have_audience,
+    _certificate_has_key,
+    _tls_listeners_have_certificate,
+    _addresses_are_distinct,
+    _some_role,
+)

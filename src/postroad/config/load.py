@@ -67,10 +67,11 @@ def _read_file(path: Path | None) -> dict[str, Any]:
 class _Reader:
     """Walks the schema beside the file's tables, gathering problems."""
 
-    def __init__(self, environ: Mapping[str, str], path: Path | None) -> None:
+    def __init__(self, environ: Mapping[str, str], path: Path | None, folder: Path | None = None) -> None:
+        """Relative paths are read from the file's folder, or from `folder`."""
         self.problems: list[Problem] = []
         self._environ = environ
-        self._folder = path.parent.resolve() if path else Path.cwd()
+        self._folder = folder or (path.parent.resolve() if path else Path.cwd())
         self._known_variables: set[str] = set()
 
     def section(self, kind: type[Any], table: object, path: tuple[str, ...]) -> Any:
@@ -141,7 +142,7 @@ class _Reader:
 
     def _element(self, kind: type[Any], table: dict[str, Any], name: str) -> Any:
         """One table of a list of tables, such as `[[listen]]`; the environment sets only the whole list."""
-        reader = _Reader({}, None)
+        reader = _Reader({}, None, self._folder)
         result = reader.section(kind, table, (name,))
         self.problems += reader.problems
         return result

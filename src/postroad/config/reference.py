@@ -31,6 +31,7 @@ _TYPES = {
     "float": "number",
     "bool": "true or false",
     "Path": "path",
+    "Certificate": "table",
     "Union": "path",
 }
 

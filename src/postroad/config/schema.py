@@ -59,9 +59,67 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    certificate: Path = setting(text="PEM file with the certificate chain", reload=True)
+    key: Path = setting(text="PEM file with the private key", reload=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Tls:
     certificate: Path | None = setting(None, "PEM file with the certificate chain", reload=True)
     key: Path | None = setting(None, "PEM file with the private key", reload=True)
+    certificates: tuple[Certificate, ...] = setting(
+        (),
+        "more of them, each with `certificate` and `key`, for clients that ask for a name in it (SNI, RFC 6066)",
+        reload=True,
+    )
+    client_ca: Path | None = setting(
+        None, "PEM file: whose client certificates prove an account (AUTH EXTERNAL); none: nobody is asked for one",
+        reload=True,
+    )  # fmt: skip
+
+
+MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2", "EXTERNAL")
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    mechanisms: tuple[str, ...] = setting(
+        ("SCRAM-SHA-256", "PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2", "EXTERNAL"),
+        "how people may log in, each where it can be done; SCRAM with its -PLUS form: " + ", ".join(MECHANISMS),
+        check=values.one_of(*MECHANISMS),
+    )
+    oauth_issuer: str = setting(
+        "", "OpenID issuer whose tokens are taken (OAUTHBEARER, XOAUTH2); empty: none", check=values.issuer
+    )
+    oauth_audience: tuple[str, ...] = setting((), "a token has to be for one of these (its `aud`)")
+    oauth_claim: str = setting("email", "the claim that holds the account's address")
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLimits:
+    free_by_account: int = setting(
+        5, "wrong passwords for one account before waits begin", check=values.between(1, 1000)
+    )
+    free_by_address: int = setting(
+        10, "wrong passwords from one address before waits begin (exempt clients are spared)",
+        check=values.between(1, 1000),
+    )  # fmt: skip
+    most_by_account: float = setting(
+        300.0, "the longest wait for one account; waits double up to it", unit="seconds", check=values.at_least(0)
+    )
+    most_by_address: float = setting(
+        900.0, "the longest wait for one address", unit="seconds", check=values.at_least(0)
+    )
+    ban_after: int = setting(
+        100, "wrong passwords from one address before it is banned; 0: never", check=values.at_least(0)
+    )
+    ban: float = setting(86400.0, "how long a ban lasts", unit="seconds", check=values.at_least(0))
+    delay: float = setting(
+        2.0, "before a wrong login is answered; doubled with each on a connection", unit="seconds",
+        check=values.between(0, 60),
+    )  # fmt: skip
+    most_delay: float = setting(16.0, "the longest of these delays", unit="seconds", check=values.between(0, 60))
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +407,8 @@ class Settings:
     tls: Tls = setting(Tls, "certificate")
     dns: Dns = setting(Dns, "resolver")
     delivery: DeliverySettings = setting(DeliverySettings, "the way out")
+    auth: Auth = setting(Auth, "how people log in")
+    logins: LoginLimits = setting(LoginLimits, "what wrong passwords cost, over SMTP, IMAP and POP3")
     limits: Limits = setting(Limits, "limits, each with its reason")
     front_door: FrontDoor = setting(FrontDoor, "what strangers' servers are asked at `mx`")
     dns_list: tuple[DnsList, ...] = setting((), "lists of clients in DNS")

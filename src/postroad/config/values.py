@@ -56,6 +56,16 @@ def hostname(value: object) -> str:
     return ""
 
 
+def issuer(value: object) -> str:
+    """The address of an OpenID issuer, as its tokens spell it."""
+    text = str(value)
+    parts = urlsplit(text)
+    local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1")
+    if text and not (parts.hostname and (parts.scheme == "https" or local) and not parts.query and not parts.fragment):
+        return f"`{text}` is not the address of an issuer, such as https://login.example.com"
+    return ""
+
+
 def listen_address(value: object) -> str:
     """`host:port`, `[ipv6]:port` or `unix:/path`."""
     text = str(value)

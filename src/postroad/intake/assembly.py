@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from postroad.accounts.credentials import Credentials
 from postroad.config.schema import DeliverySettings, Limits
 from postroad.events.recorder import Recorder
 from postroad.intake.checks import Policy
@@ -34,7 +33,6 @@ def assemble(
     ids: IdSource,
     signals: Signals,
     directory: Directory,
-    credentials: Credentials,
     limits: Limits,
     delivery: DeliverySettings,
     hostname: str,
@@ -57,7 +55,6 @@ def assemble(
         store=store,
         blobs=blobs,
         directory=directory,
-        credentials=credentials,
         committer=committer,
         recorder=recorder,
         refusals=RefusalBuffer(store, clock),

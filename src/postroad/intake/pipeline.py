@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from postroad.accounts.credentials import Credentials
-from postroad.accounts.names import shown_name
 from postroad.accounts.tokens import Access
 from postroad.events.recorder import Recorder
 from postroad.intake import fields
@@ -59,8 +57,6 @@ RECIPIENT_STEPS = (
 MESSAGE_STEPS = (limits.message_fits, loop.hops_are_few, loop.not_delivered_before, sender.program_asks_well)
 
 _RECIPIENT_OK = status(250, "2.1.5", "OK")
-_LOGIN_REFUSED = status(535, "5.7.8", "Authentication credentials invalid")
-_LOGIN_LATER = status(454, "4.7.0", "Temporary authentication failure")
 _NO_RECIPIENTS = status(554, "5.5.1", "no valid recipients")
 LOCAL_ORIGIN = Origin(TRUSTED_SERVICE, "")
 _NOWHERE = Resolution(is_ours=False)
@@ -74,7 +70,6 @@ class Services:
     store: Store
     blobs: BlobStore
     directory: Directory
-    credentials: Credentials
     committer: Committer
     recorder: Recorder
     refusals: RefusalBuffer
@@ -95,17 +90,6 @@ class Intake:
         self._hostname = hostname
         self._budget = Budget()
         self._repeats = Repeats(services.clock)
-
-    async def authenticate(self, origin: Origin, name: str, password: str) -> AccountRecord | Access | Status:  # noqa: ARG002
-        """The account, or what a server's token opens, or what to answer; the same words whatever was wrong."""
-        programs = self._services.programs
-        try:
-            if programs is not None and (access := await programs.authenticate(name, password)) is not None:
-                return access
-            account = await self._services.credentials.verify(name, password)
-        except StoreUnavailable as error:
-            return _LOGIN_LATER.because(str(error))
-        return account if account is not None else _LOGIN_REFUSED.because(f"login as {shown_name(name)!r}")
 
     def begin(
         self,

@@ -18,7 +18,7 @@ from postroad.mail.address import AddressError, Domain
 from postroad.mail.addresses import parse_addresses
 from postroad.mail.header import Header
 from postroad.mail.status import Status, status
-from postroad.ports.sending import DEFAULT_STREAM, ServerRecord, StreamKind, TokenKind
+from postroad.ports.sending import DEFAULT_STREAM, ServerRecord, StreamKind
 
 MAX_TAG = 1000  # characters
 MAX_METADATA = 10  # pairs
@@ -54,13 +54,6 @@ class Programs:
     def __init__(self, tokens: Tokens, suppressions: Suppressions) -> None:
         self._tokens = tokens
         self._suppressions = suppressions
-
-    async def authenticate(self, name: str, password: str) -> Access | None:
-        """The server whose token stands in both places; None for anybody else. Raises StoreUnavailable."""
-        if "@" in name or name.lower() != password.lower():
-            return None
-        access = self._tokens.known(password) or await self._tokens.open(password)
-        return access if access is not None and access.token.kind is TokenKind.SERVER else None
 
     def is_current(self, access: Access) -> bool:
         """True when nothing can have changed since the token was read; never waits."""

@@ -6,7 +6,7 @@ flushes once for a group. A session that must wait returns an awaitable; nothing
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,6 +51,15 @@ class Connection(Protocol):
 
     @property
     def tls(self) -> TlsInfo | None: ...
+
+    @property
+    def certified(self) -> tuple[str, ...]:
+        """Mail addresses that the client's certificate proves, when it was asked for one and it leads to an authority
+        of ours."""
+
+    def channel_bindings(self) -> Mapping[str, bytes]:
+        """What tells this TLS connection from any other, by channel binding type (RFC 5056): `tls-exporter`
+        (RFC 9266), `tls-server-end-point` (RFC 5929). Empty without TLS of our own."""
 
     def wake(self) -> None:
         """The machine was given something from outside an `answer` call: run it, send what it has."""

@@ -36,8 +36,8 @@ def login(session: ImapConversation, command: commands.Login) -> Waiting:
     try:
         name, password = command.user.decode("utf-8"), command.password.decode("utf-8")
     except UnicodeDecodeError:
-        return session.refuse_login("", "not UTF-8")
-    return session.log_in(name, password)
+        return session.login.refuse("LOGIN: not UTF-8")
+    return session.login.password(name, password)
 
 
 def start_idle(session: ImapConversation, _: commands.Idle) -> Waiting:

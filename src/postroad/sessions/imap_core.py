@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from postroad.accounts.credentials import Credentials
-from postroad.accounts.names import shown_name
+from postroad.accounts.authenticator import Login
 from postroad.mail.envelope import TlsInfo
+from postroad.mail.status import Status
 from postroad.mailbox.append import Appender, Appending
 from postroad.mailbox.names import BadName
 from postroad.mailbox.quota import OverQuota
@@ -22,23 +22,18 @@ from postroad.mailbox.reading import Reader
 from postroad.mailbox.service import MailboxService, NameTaken, NoSuchMailbox, NotPossible
 from postroad.mailbox.view import Changed, Count, Gone, NewKeywords, NoSuchMessage, Update, View
 from postroad.observe import log
-from postroad.ports.clock import Clock
 from postroad.ports.ids import MailboxId
 from postroad.ports.net import Connection
 from postroad.ports.store import AccountRecord, Refused, StoreUnavailable
 from postroad.proto.imap import commands, events, responses
 from postroad.proto.imap.responses import Result, bad, no, ok
 from postroad.proto.imap.server import ImapServer
-from postroad.proto.sasl.exchange import Challenge, ServerExchange
-from postroad.proto.sasl.exchange import Credentials as Claim
-from postroad.proto.sasl.plain import SERVER_MECHANISMS
 from postroad.sessions.idle import IdlePoll
+from postroad.sessions.login import LoginDialogue, Logins
 
 PIECE = 64 * 1024  # octets gathered before the peer has to read
 READ_SIZE = 64 * 1024  # after login
 MAX_LOGIN_FAILURES = 5  # on one connection
-LOGIN_FAILURE_DELAY = 2.0  # seconds, doubled with each failure of a connection, as over SMTP and POP3
-MAX_LOGIN_FAILURE_DELAY = 16.0
 
 _log = log.get("imap")
 Waiting = Awaitable[None] | None
@@ -53,9 +48,8 @@ class ImapServices:
     mailboxes: MailboxService
     reader: Reader
     appender: Appender
-    credentials: Credentials
+    logins: Logins
     poll: IdlePoll
-    clock: Clock
 
 
 class ImapConversation:
@@ -63,7 +57,7 @@ class ImapConversation:
     answers the events of APPEND."""
 
     __slots__ = (
-        "_connection", "_exchange", "_failures", "_idle", "_pushing", "_stale", "_unlisten", "account", "appending",
+        "_connection", "_failures", "_idle", "_login", "_pushing", "_stale", "_unlisten", "account", "appending",
         "machine", "read_only", "services", "view",
     )  # fmt: skip
 
@@ -78,7 +72,7 @@ class ImapConversation:
         self.read_only = False
         self.appending: Appending | None = None
         self._connection: Connection | None = None
-        self._exchange: ServerExchange | None = None
+        self._login: LoginDialogue | None = None  # from the first try to the one that is right
         self._failures = 0
         self._unlisten: Callable[[], None] | None = None
         self._stale = False  # the mailbox has changed since the view was last compared with the rows
@@ -89,6 +83,8 @@ class ImapConversation:
 
     def connected(self, connection: Connection) -> None:
         self._connection = connection
+        if connection.tls is not None:
+            self.machine.certified = connection.tls.verified
         self.machine.greet()
 
     def answer(self, event: Any) -> Waiting:
@@ -112,7 +108,8 @@ class ImapConversation:
             self.machine.fail(refusal(error))
 
     def secured(self, info: TlsInfo) -> None:
-        """The machine has been told; nothing to add."""
+        """The machine has been told; but not whose certificate it was."""
+        self.machine.certified = info.verified
 
     def failed(self, error: Exception) -> None:  # noqa: ARG002 - the driver has logged it
         self._discard()
@@ -127,7 +124,7 @@ class ImapConversation:
             self._pushing.cancel()
         self.leave_mailbox()
         self._discard()
-        self._connection = None
+        self._connection = self._login = None
 
     @property
     def peer(self) -> Connection:
@@ -309,55 +306,34 @@ class ImapConversation:
 
     # --- logging in ---------------------------------------------------------------------------------------------------
 
+    @property
+    def login(self) -> LoginDialogue:
+        if self._login is None:
+            self._login = self.services.logins.dialogue(self, self.peer)
+        return self._login
+
     def _auth_started(self, event: events.AuthStarted) -> Waiting:
-        self._exchange = SERVER_MECHANISMS[event.mechanism]()
-        return self._auth_step(event.initial)
+        return self.login.begin(event.mechanism, event.initial)
 
     def _auth_response(self, event: events.AuthResponse) -> Waiting:
-        if event.data is None:  # cancelled
-            self._exchange = None
-            return None
-        return self._auth_step(event.data)
+        return self.login.respond(event.data)
 
-    def _auth_step(self, response: bytes | None) -> Waiting:
-        assert self._exchange is not None  # the machine hands out responses only in an exchange
-        step = self._exchange.step(response)
-        if isinstance(step, Challenge):
-            self.machine.challenge(step.data)
-            return None
-        self._exchange = None
-        if isinstance(step, Claim):
-            return self.log_in(step.name, step.password)
-        return self.refuse_login("", step.cause)
+    # What `sessions.login` has us say.
 
-    def log_in(self, name: str, password: str) -> Waiting:
-        account = self.services.credentials.cached(name, password)
-        if account is None:
-            return self._verify(name, password)
-        self._logged_in(account)
-        return None
+    def challenge(self, data: bytes) -> None:
+        self.machine.challenge(data)
 
-    async def _verify(self, name: str, password: str) -> None:
-        account = await self.services.credentials.verify(name, password)
-        if account is None:
-            await self.refuse_login(name, "wrong name or password")
-        else:
-            self._logged_in(account)
-
-    def _logged_in(self, account: AccountRecord) -> None:
-        self.account = account
+    def admit(self, login: Login) -> None:
+        self.account, self._login = login.account, None
         self.machine.authenticated()
         self.peer.set_read_size(READ_SIZE)
         self.machine.finish(ok("logged in", b"CAPABILITY " + self.machine.capabilities()))
 
-    async def refuse_login(self, name: str, cause: str) -> None:
-        """The same answer after the same wait, whatever was wrong."""
-        _log.info("login refused", client=self.peer.peer.host, account=shown_name(name[:320]), cause=cause)
-        await self.services.clock.sleep(min(LOGIN_FAILURE_DELAY * 2**self._failures, MAX_LOGIN_FAILURE_DELAY))
+    def turn_away(self, status: Status) -> None:
         self._failures += 1
         if self._failures >= MAX_LOGIN_FAILURES:
             self.machine.bye("too many wrong logins")
-        self.machine.finish(no("the name or the password is wrong", b"AUTHENTICATIONFAILED"))
+        self.machine.finish(_WRONG_LOGIN if status.is_permanent else no(status.text, b"UNAVAILABLE"))
 
     # --- spelling updates ---------------------------------------------------------------------------------------------
 
@@ -376,6 +352,7 @@ class ImapConversation:
 
 # --- expected outcomes as answers -------------------------------------------------------------------------------------
 
+_WRONG_LOGIN = no("the name or the password is wrong", b"AUTHENTICATIONFAILED")
 EXPECTED = (Refused, BadName, NoSuchMessage, StoreUnavailable)
 _CODES: dict[type[Exception], bytes] = {  # RFC 5530
     NoSuchMailbox: b"NONEXISTENT",

@@ -9,13 +9,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from postroad.accounts.credentials import Credentials
-from postroad.accounts.names import shown_name
+from postroad.accounts.authenticator import Login
 from postroad.mail.envelope import TlsInfo
+from postroad.mail.status import Status
 from postroad.mailbox.service import MailboxService
 from postroad.observe import log
 from postroad.ports.blobs import BlobStore
-from postroad.ports.clock import Clock
 from postroad.ports.net import Connection
 from postroad.ports.store import Refused, Store, StoreUnavailable
 from postroad.proto.pop3 import commands
@@ -30,14 +29,10 @@ from postroad.proto.pop3.server import (
     Pop3Server,
     TlsRequested,
 )
-from postroad.proto.sasl.exchange import Challenge, Failure, ServerExchange
-from postroad.proto.sasl.exchange import Credentials as Offered
-from postroad.proto.sasl.plain import SERVER_MECHANISMS
+from postroad.sessions.login import LoginDialogue, Logins
 from postroad.sessions.maildrop import Maildrop
 
 PIECE = 64 * 1024  # what is gathered before the peer has to read
-LOGIN_FAILURE_DELAY = 2.0  # seconds, doubled with each failure of a connection: guessing shall be slow
-MAX_LOGIN_FAILURE_DELAY = 16.0
 WHOLE_LISTING = 2000  # messages whose LIST or UIDL goes out at once
 
 NO_SUCH_MESSAGE = "no such message"
@@ -54,28 +49,28 @@ class Pop3Services:
     store: Store
     blobs: BlobStore
     mailboxes: MailboxService
-    credentials: Credentials
-    clock: Clock
+    logins: Logins
 
 
 class Pop3Session:
     """One connection's front end. Implements ports.net.Session."""
 
-    __slots__ = ("_connection", "_drop", "_exchange", "_failures", "_machine", "_services", "_unsent")
+    __slots__ = ("_connection", "_drop", "_login", "_machine", "_services", "_unsent")
 
     def __init__(self, machine: Pop3Server, services: Pop3Services) -> None:
         self._machine = machine
         self._services = services
         self._connection: Connection | None = None
         self._drop: Maildrop | None = None
-        self._exchange: ServerExchange | None = None  # of the last AUTH
-        self._failures = 0  # logins refused on this connection
+        self._login: LoginDialogue | None = None  # from the first try to the one that is right
         self._unsent = 0  # octets of messages gathered in the machine since the peer last had to read
 
     # --- ports.net.Session --------------------------------------------------------------------------------------------
 
     def connected(self, connection: Connection) -> None:
         self._connection = connection
+        if connection.tls is not None:
+            self._machine.certified = connection.tls.verified
         self._machine.greet()
 
     def answer(self, event: Any) -> Waiting:
@@ -83,12 +78,11 @@ class Pop3Session:
             case CommandReceived(command):
                 return _COMMANDS[type(command)](self, command)
             case LoginReceived(name, password):
-                return self._log_in(name, password)
+                return self._dialogue.password(name, password)
             case AuthStarted(mechanism, initial):
-                self._exchange = SERVER_MECHANISMS[mechanism]()
-                return self._step(initial)
+                return self._dialogue.begin(mechanism, initial)
             case AuthResponse(data):
-                return self._step(data)
+                return self._dialogue.respond(data)
             case TlsRequested():
                 self._machine.accept_tls()
                 self._peer.start_tls()
@@ -97,7 +91,8 @@ class Pop3Session:
         return None
 
     def secured(self, info: TlsInfo) -> None:
-        """The machine has been told; nothing to add."""
+        """The machine has been told; but not whose certificate it was."""
+        self._machine.certified = info.verified
 
     def failed(self, error: Exception) -> None:  # noqa: ARG002 - the driver has logged it
         if self._machine.answer_open:
@@ -107,7 +102,7 @@ class Pop3Session:
 
     def disconnected(self, error: Exception | None) -> None:  # noqa: ARG002 - nothing depends on why
         """Without QUIT nothing is deleted."""
-        self._drop = self._connection = None
+        self._drop = self._connection = self._login = None
 
     @property
     def _peer(self) -> Connection:
@@ -122,40 +117,36 @@ class Pop3Session:
 
     # --- logging in ---------------------------------------------------------------------------------------------------
 
-    def _step(self, response: bytes | None) -> Waiting:
-        assert self._exchange is not None  # AuthStarted made it
-        match self._exchange.step(response):
-            case Challenge(data):
-                self._machine.challenge(data)
-            case Offered(name, password):
-                return self._log_in(name, password)
-            case Failure(cause):
-                return self._refuse_login(cause)
-        return None
+    @property
+    def _dialogue(self) -> LoginDialogue:
+        if self._login is None:
+            self._login = self._services.logins.dialogue(self, self._peer)
+        return self._login
 
-    async def _log_in(self, name: str, password: str) -> None:
+    # What `sessions.login` has us say.
+
+    def challenge(self, data: bytes) -> None:
+        self._machine.challenge(data)
+
+    async def admit(self, login: Login) -> None:
+        assert login.account is not None  # who logs in to read is an account
+        drop = Maildrop(self._services.store, self._services.blobs, self._services.mailboxes)
         try:
-            account = await self._services.credentials.verify(name, password)
-            if account is None:
-                await self._refuse_login("wrong name or password", name)
-                return
-            drop = Maildrop(self._services.store, self._services.blobs, self._services.mailboxes)
-            await drop.load(account.id)
+            await drop.load(login.account.id)
         except StoreUnavailable as error:
             _log.warning("login put off", cause=str(error))
             self._machine.error(TROUBLE)
             return
-        self._drop, self._exchange = drop, None
+        self._drop, self._login = drop, None
         count, size = drop.totals()
         self._machine.authenticated(f"{count} messages ({size} octets)")
 
-    async def _refuse_login(self, cause: str, name: str = "") -> None:
-        """The same answer after the same wait, whatever was wrong."""
-        delay = min(LOGIN_FAILURE_DELAY * 2**self._failures, MAX_LOGIN_FAILURE_DELAY)
-        self._failures += 1
-        _log.info("login refused", client=self._peer.peer.host, account=shown_name(name[:320]), cause=cause)
-        await self._services.clock.sleep(delay)
-        self._machine.refuse_login()
+    def turn_away(self, status: Status) -> None:
+        """RFC 3206: [AUTH] where the password is wrong, [SYS/TEMP] where it may be right another time."""
+        if status.is_permanent:
+            self._machine.refuse_login()
+        else:
+            self._machine.refuse_login(f"[SYS/TEMP] {status.text}")
 
     # --- commands -----------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from postroad.accounts.authenticator import Login
+from postroad.accounts.authenticator import Login
 from postroad.accounts.tokens import Access
 from postroad.intake.door import Door
 from postroad.intake.pipeline import Intake
@@ -69,6 +70,7 @@ class SmtpFront:
     ids: IdSource
     max_unknown_recipients: int = 50
     logins: Logins | None = None  # None: the listener has no AUTH
+    logins: Logins | None = None  # None: the listener has no AUTH
     door: Door | None = None  # for strangers; None: the listener knows none
 
     def connect(self) -> tuple[SmtpServer, SmtpSession]:
@@ -119,6 +121,8 @@ class SmtpSession:
     def connected(self, connection: Connection) -> Waiting:
         self._connection = connection
         self._id = id_text(self._front.ids.new())
+        if connection.tls is not None:
+            self._certify(connection.tls)
         return self._greet() if self._arrive() else None
 
     def _arrive(self) -> bool:
@@ -171,6 +175,9 @@ class SmtpSession:
     def secured(self, info: TlsInfo) -> None:
         """RFC 3207 §4.2: what was said in the clear is forgotten."""
         self._helo, self._account, self._access, self._origin = "", None, None, None
+        self._certify(info)
+
+    def _certify(self, info: TlsInfo) -> None:
         if info.verified:  # a client's certificate, on a listener that asks for one
             self._machine.standing = self._machine.standing._replace(certified=True)
 

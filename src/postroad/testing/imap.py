@@ -16,7 +16,7 @@ from postroad.proto.imap.profile import ImapProfile
 from postroad.proto.imap.responses import no, ok
 from postroad.proto.imap.server import ImapServer
 from postroad.proto.sasl.exchange import Challenge, Credentials, ServerExchange
-from postroad.proto.sasl.plain import SERVER_MECHANISMS
+from postroad.proto.sasl.mechanisms import begin
 from postroad.proto.wire import Signal
 from postroad.testing.dialogue import Dialogue, MachinePeer
 
@@ -58,7 +58,7 @@ class ScriptedMailboxes:
             case events.CommandReceived(_, command):
                 self._command(command)
             case events.AuthStarted(_, mechanism, initial):
-                self._exchange = SERVER_MECHANISMS[mechanism]()
+                self._exchange = begin(mechanism)
                 self._step(initial)
             case events.AuthResponse(data) if data is not None:
                 self._step(data)

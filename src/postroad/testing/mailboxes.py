@@ -7,8 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from postroad.accounts.authenticator import Authenticator
+from postroad.accounts.credentials import Credentials
+from postroad.accounts.guesses import Guesses
 from postroad.adapters.clock import SystemClock
 from postroad.adapters.ids import NodeIds
+from postroad.adapters.random import SystemRandomness
 from postroad.adapters.signals.local import LocalSignals
 from postroad.adapters.sql.database import Database, open_database
 from postroad.adapters.workers import ThreadWorkers
@@ -16,13 +20,16 @@ from postroad.config.schema import Limits, Storage
 from postroad.mailbox.append import Appender, AppendOrder
 from postroad.mailbox.reading import Reader
 from postroad.mailbox.service import MailboxService
-from postroad.ports.ids import AccountId, Uid
+from postroad.ports.apppasswords import Scope
+from postroad.ports.clock import Clock
+from postroad.ports.ids import AccountId, IdSource, Uid
 from postroad.ports.net import Endpoint
 from postroad.ports.store import AccountRecord
 from postroad.proto.imap.profile import ImapProfile
 from postroad.proto.imap.server import ImapServer
 from postroad.sessions.idle import IdlePoll
 from postroad.sessions.imap import ImapServices, ImapSession
+from postroad.sessions.login import Logins
 from postroad.testing.dialogue import DialogueError
 from postroad.testing.imap import ADDRESS, PASSWORD
 from postroad.testing.network import MemoryNetwork, Talker
@@ -37,6 +44,9 @@ class OnePassword:
     def __init__(self, store: Database) -> None:
         self._store = store
         self.remembered: dict[str, AccountRecord] = {}
+
+    def fingerprint(self, name: str, password: str) -> bytes:
+        return f"{name} {password}".encode()
 
     def cached(self, name: str, password: str) -> AccountRecord | None:
         return self.remembered.get(name) if password == PASSWORD else None
@@ -73,15 +83,14 @@ class Post:
         self.appender = Appender(
             store, store.blobs, signals=self.signals, clock=self.clock, ids=self.ids, workers=self.workers
         )
-        self.credentials = OnePassword(store)
+        self.logins = open_logins(store, self.clock, self.ids, OnePassword(store))
         self.poll = IdlePoll(self.clock)
         self.services = ImapServices(
             self.mailboxes,
             self.reader,
             self.appender,
-            self.credentials,  # type: ignore[arg-type]
+            self.logins,
             self.poll,
-            self.clock,
         )
 
     async def account(self, address: str = ADDRESS, *, quota: int = 0) -> AccountId:
@@ -102,6 +111,13 @@ class Post:
         """Machine and session of one connection."""
         machine = ImapServer(profile)
         return machine, ImapSession(machine, self.services)
+
+
+def open_logins(store: Database, clock: Clock, ids: IdSource, credentials: OnePassword | Credentials) -> Logins:
+    """Logins as a listener for reading has them, over rows of a test."""
+    guesses = Guesses(store, clock, ids)
+    authenticator = Authenticator(store, credentials, guesses)  # type: ignore[arg-type]
+    return Logins("test", Scope.READ, authenticator, clock, SystemRandomness())
 
 
 @asynccontextmanager

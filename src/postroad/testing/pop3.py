@@ -22,7 +22,7 @@ from postroad.proto.pop3.server import (
     TlsRequested,
 )
 from postroad.proto.sasl.exchange import Challenge, Credentials, ServerExchange
-from postroad.proto.sasl.plain import SERVER_MECHANISMS
+from postroad.proto.sasl.mechanisms import begin
 from postroad.testing.dialogue import Dialogue, MachinePeer
 
 HOSTNAME = "mail.example.com"
@@ -61,7 +61,7 @@ class ScriptedMaildrop:
             case LoginReceived(name, password):
                 self._log_in(name, password)
             case AuthStarted(mechanism, initial):
-                self._exchange = SERVER_MECHANISMS[mechanism]()
+                self._exchange = begin(mechanism)
                 self._step(initial)
             case AuthResponse(data):
                 self._step(data)

@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 from postroad.mail.envelope import BodyFlag, TlsInfo
 from postroad.proto.sasl.exchange import Challenge, Credentials, ServerExchange
-from postroad.proto.sasl.plain import SERVER_MECHANISMS
+from postroad.proto.sasl.mechanisms import begin
 from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.extensions import BUILT, EXTENSIONS
 from postroad.proto.smtp.parameters import MailParameters, RcptParameters
@@ -41,6 +41,7 @@ HOSTNAME = "mail.example.com"
 TLS = TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 ALL = frozenset(extension.keyword for extension in EXTENSIONS)
 LIMITS = ("max_size", "max_recipients", "max_errors", "max_hold")
+MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN")  # as the settings have them by default
 MAILBOXES = ("bob", "alice", "postmaster")
 UNKNOWN = reply(550, "5.1.1", "no such user")
 DENIED = reply(550, "5.7.1", "relaying denied")
@@ -54,14 +55,14 @@ def profile_for(facts: dict[str, str]) -> ServerProfile:
     listener = facts.get("listener", "mx")
     submission = listener in ("submission", "submissions")
     dialect = Dialect.SUBMISSION if submission else Dialect(listener)
-    numbers = {name: int(facts[name]) for name in LIMITS if name in facts}
+    numbers: dict[str, Any] = {name: int(facts[name]) for name in LIMITS if name in facts}
     without = frozenset(facts.get("without", "").split(","))
     return ServerProfile(
         HOSTNAME,
         dialect,
         starttls=facts.get("tls", "yes") == "yes",
         secured=listener == "submissions",
-        auth_mechanisms=("PLAIN", "LOGIN") if submission else (),
+        auth_mechanisms=MECHANISMS if submission else (),
         require_auth=submission,
         repair_bare_lf=submission,
         extensions=(ALL if facts.get("extensions") == "all" else BUILT) - without,
@@ -102,7 +103,7 @@ class ScriptedIntake:
             case TlsRequested():
                 self.machine.accept_tls()
             case AuthStarted(mechanism, initial):
-                self._exchange = SERVER_MECHANISMS[mechanism]()
+                self._exchange = begin(mechanism)
                 self._step(initial)
             case AuthResponse(data) if data is not None:
                 self._step(data)

@@ -76,6 +76,10 @@ class MemoryAccounts:
         version = self.rows[account].credential_version + 1
         self.change(account, password_hash=password_hash, scram=scram, credential_version=version)
 
+    def renew_secret(self, account: AccountId, version: int, password_hash: str, scram: bytes) -> None:
+        if self.rows[account].credential_version == version:
+            self.change(account, password_hash=password_hash, scram=scram)
+
     def set_quota(self, account: AccountId, quota_bytes: int) -> None:
         self.change(account, quota_bytes=quota_bytes)
 
@@ -138,6 +142,17 @@ class MemoryAudit:
         self.rows.append(record)
 
 
+class MemoryMeta:
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
+
+    def get(self, name: str) -> str | None:
+        return self.rows.get(name)
+
+    def put(self, name: str, value: str) -> None:
+        self.rows[name] = value
+
+
 class MemoryTx:
     """The repositories that acceptance asks."""
 
@@ -149,6 +164,7 @@ class MemoryTx:
         self.events = MemoryRows()
         self.refusals = MemoryRows()
         self.audit = MemoryAudit()
+        self.meta = MemoryMeta()
 
 
 class MemoryStore:

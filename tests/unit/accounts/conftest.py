@@ -10,7 +10,8 @@ from postroad.testing.stores import open_store
 @pytest.fixture
 async def tenancy(tmp_path, monkeypatch):
     """The services over a real store; hashing costs nothing and is counted."""
-    monkeypatch.setattr(passwords, "make_secret", lambda password, salt: passwords.Secret(f"hash of {password}", b""))
+    monkeypatch.setattr(passwords, "make_secret", lambda password, *_: passwords.Secret(f"hash of {password}", b""))
+    monkeypatch.setattr(passwords, "is_current", lambda *_: True)
     monkeypatch.setattr(passwords, "matches", lambda hashed, password: hashed == f"hash of {password}")
     clock = JumpingClock()
     async with open_store(tmp_path, clock=clock) as store:

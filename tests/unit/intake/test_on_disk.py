@@ -45,7 +45,6 @@ class World:
             self.store.blobs,
             workers=self.workers,
             directory=Directory(self.store, self.signals, self.clock, Rules("mx.example.com")),
-            credentials=credentials,
             limits=Limits(),
             delivery=DeliverySettings(),
             hostname="mx.example.com",

@@ -3,6 +3,7 @@
 import asyncio
 import poplib
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -38,7 +39,7 @@ class Visit:
 
     def __init__(self, post, account, network):
         self.post, self.account, self.network = post, account, network
-        self.services = Pop3Services(post.store, post.store.blobs, post.mailboxes, post.credentials, NoWait())
+        self.services = Pop3Services(post.store, post.store.blobs, post.mailboxes, replace(post.logins, clock=NoWait()))
         profile = Pop3Profile("mail.example.test", plaintext_login=True)
 
         def accept():
@@ -153,7 +154,7 @@ async def test_guessing_is_slow(tmp_path):
         for _ in range(5):
             await visit.say(f"USER {ADDRESS}")
             assert await visit.say("PASS guess") == "-ERR [AUTH] wrong name or password"
-        assert visit.services.clock.slept == [2.0, 4.0, 8.0, 16.0, 16.0]
+        assert visit.services.logins.clock.slept == [2.0, 4.0, 8.0, 16.0, 16.0]
         assert await visit.client.rest() == b""
 
 

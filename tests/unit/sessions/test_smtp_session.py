@@ -9,16 +9,20 @@ from typing import Any
 
 import pytest
 
+from postroad.accounts.authenticator import Login
+from postroad.adapters.random import SystemRandomness
 from postroad.intake.transaction import MailTransaction
 from postroad.mail.address import ForwardPath, ReversePath
 from postroad.mail.envelope import BodyFlag, Origin
 from postroad.mail.status import Status, status
+from postroad.ports.apppasswords import Scope
 from postroad.ports.ids import AccountId
 from postroad.ports.net import Endpoint
 from postroad.ports.store import AccountRecord, Refusal
 from postroad.proto.smtp.parameters import NO_PARAMETERS, NO_RCPT_PARAMETERS, MailParameters, RcptParameters
 from postroad.proto.smtp.profile import Dialect, ServerProfile
 from postroad.proto.wire import Signal
+from postroad.sessions.login import Logins
 from postroad.sessions.smtp import SmtpFront, SmtpSession
 from postroad.testing.smtp import TLS
 
@@ -105,10 +109,15 @@ class FakeIntake:
     def refuse(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)
 
-    async def authenticate(self, origin: Origin, name: str, password: str) -> AccountRecord | Status:
-        if (name, password) == ("alice@example.com", "secret"):
-            return ALICE
-        return status(535, "5.7.8", "Authentication credentials invalid", "no such")
+
+class FakeAuthenticator:
+    """Remembers nobody, and knows Alice."""
+
+    def remembered(self, client: str, name: str, password: str, scope: Scope) -> None:
+        return None
+
+    async def password(self, client: str, name: str, password: str, scope: Scope) -> Login | None:
+        return Login(ALICE) if (name, password) == ("alice@example.com", "secret") else None
 
 
 class FakeClock:
@@ -151,6 +160,7 @@ class Talk:
             self.clock,
             FakeIds(),
             unknown,
+            Logins("submissions", Scope.SEND, FakeAuthenticator(), self.clock, SystemRandomness()),  # type: ignore[arg-type]
         )
         self.machine, self.session = front.connect()
         self.peer, self.local = Endpoint("192.0.2.9", 4321), Endpoint("192.0.2.1", 25)

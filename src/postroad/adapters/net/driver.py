@@ -8,7 +8,7 @@ a connection. TLS is a filter (`tls.py`) between transport and machine.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -110,6 +110,13 @@ class Driver(asyncio.BufferedProtocol):
     @property
     def closing(self) -> bool:
         return self._closing or self._lost
+
+    @property
+    def certified(self) -> tuple[str, ...]:
+        return self._filter.certified if self._filter is not None else ()
+
+    def channel_bindings(self) -> Mapping[str, bytes]:
+        return self._filter.channel_bindings() if self._filter is not None else {}
 
     def set_read_size(self, size: int) -> None:
         """Read up to `size` bytes at once: larger after authentication and for bodies, smaller again after."""

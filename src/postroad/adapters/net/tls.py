@@ -7,11 +7,13 @@ unproven certificate is better than plaintext.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from OpenSSL import SSL
 
+from postroad.adapters.net.certificates import Certificates, Pair
 from postroad.mail.envelope import TlsInfo
 from postroad.ports.net import ClientTls, TlsFailed
 
@@ -21,19 +23,26 @@ SERVER_CIPHERS = (
     b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 )
 OPPORTUNISTIC_CIPHERS = b"ALL:@SECLEVEL=0"  # also what takes no certificate, and TLS 1.0: still no reader on the way
+EXPORTER_LABEL = b"EXPORTER-Channel-Binding"  # RFC 9266 §2
 SLICE = 4096  # a memory BIO never shrinks, so no more than this is ever put in: an idle connection stays small
 RECORD = 16384
 LOST = -1  # the record boundary was not seen; every read then looks for more
 
 
 class TlsFilter:
-    """One connection's TLS. `info` is set when the handshake is done, `eof` when the peer said close_notify."""
+    """One connection's TLS. `info` is set when the handshake is done, `eof` when the peer said close_notify.
 
-    __slots__ = ("_client", "_connection", "_out", "_owed", "eof", "info")
+    With `client` we are the client, else the server, with these `certificates`."""
 
-    def __init__(self, context: SSL.Context, client: ClientTls | None) -> None:
+    __slots__ = ("_certificates", "_client", "_connection", "_out", "_owed", "certified", "eof", "info")
+
+    def __init__(
+        self, context: SSL.Context, client: ClientTls | None, certificates: Certificates | None = None
+    ) -> None:
         self._connection = SSL.Connection(context, None)
         self._client = client
+        self._certificates = certificates
+        self.certified: tuple[str, ...] = ()  # mail addresses that the client's certificate proves
         self._out = b""
         self._owed = 0  # bytes missing of the record that is arriving
         self.info: TlsInfo | None = None
@@ -81,6 +90,17 @@ class TlsFilter:
         with suppress(SSL.Error):
             return self._drain()
         return b""
+
+    def channel_bindings(self) -> Mapping[str, bytes]:
+        """As ports.net.Connection, of a server."""
+        if self.info is None or self._certificates is None:
+            return {}
+        found = {}
+        if self.info.version == "TLSv1.3":  # RFC 9266 §4.2: before, only where a master secret is extended
+            found["tls-exporter"] = self._connection.export_keying_material(EXPORTER_LABEL, 32, b"")
+        if end_point := self._certificates.end_point(self._connection):
+            found["tls-server-end-point"] = end_point
+        return found
 
     def _handshake(self, data: bytes) -> bytes:
         if data:
@@ -138,38 +158,66 @@ class TlsFilter:
         self._owed = position - size if position >= size else LOST
 
     def _describe(self) -> TlsInfo:
-        connection, client = self._connection, self._client
-        chain = connection.get_peer_cert_chain(as_cryptography=True) if client else None
-        if client and client.verify:
-            from postroad.adapters.net.verify import verify
+        return self._describe_server(self._client) if self._client is not None else self._describe_client()
 
-            verify(chain or [], client.server_name)
+    def _describe_client(self) -> TlsInfo:
+        """The client of ours, and what its certificate proves, if it was asked for one."""
+        connection, certificates = self._connection, self._certificates
+        subject = ""
+        if certificates is not None and certificates.authorities is not None:
+            chain = connection.get_peer_cert_chain(as_cryptography=True) or []
+            leaf = connection.get_peer_certificate(as_cryptography=True)  # a server's chain may leave it out
+            chain = [leaf, *(one for one in chain if one != leaf)] if leaf is not None else []
+            self.certified = certificates.authorities.addresses(chain)
+            subject = chain[0].subject.rfc4514_string() if self.certified else ""
         return TlsInfo(
             version=connection.get_protocol_version_name(),
             cipher=connection.get_cipher_name() or "",
-            server_name=client.server_name
-            if client
-            else (connection.get_servername() or b"").decode("ascii", "replace"),
-            verified=bool(client and client.verify),
+            server_name=(connection.get_servername() or b"").decode("ascii", "replace"),
+            verified=bool(self.certified),
+            peer_subject=subject,
+        )
+
+    def _describe_server(self, client: ClientTls) -> TlsInfo:
+        connection = self._connection
+        chain = connection.get_peer_cert_chain(as_cryptography=True) or []
+        if client.verify:
+            from postroad.adapters.net.verify import verify
+
+            verify(chain, client.server_name)
+        return TlsInfo(
+            version=connection.get_protocol_version_name(),
+            cipher=connection.get_cipher_name() or "",
+            server_name=client.server_name,
+            verified=client.verify,
             peer_subject=chain[0].subject.rfc4514_string() if chain else "",
         )
 
 
 class ServerTls:
-    """A listener's certificate. `reload` swaps it: new connections get the new one, the others keep theirs."""
+    """A listener's certificates, the first one for whoever asks for no name of ours. `reload` swaps them: new
+    connections get the new ones, the others keep theirs."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_certificates",)
 
-    def __init__(self, certificate: Path, key: Path) -> None:
-        self._context = _server_context(certificate, key)
+    def __init__(
+        self, certificate: Path, key: Path, others: Sequence[Pair] = (), *, client_ca: Path | None = None
+    ) -> None:
+        """With `client_ca` clients are asked for a certificate. Raises OSError or ValueError when one cannot be
+        used."""
+        self._certificates = Certificates([(certificate, key), *others], _server_context, client_ca)
 
     def reload(self, certificate: Path, key: Path) -> None:
         """Raises, and keeps the old certificate, when the new one cannot be used."""
-        self._context = _server_context(certificate, key)
+        self.become(ServerTls(certificate, key))
+
+    def become(self, other: ServerTls) -> None:
+        """Take over what another one shows."""
+        self._certificates = other._certificates
 
     def filter(self, client: ClientTls | None = None) -> TlsFilter:
         assert client is None, "a listener's connection is the server"
-        return TlsFilter(self._context, None)
+        return TlsFilter(self._certificates.context, None, self._certificates)
 
 
 class ClientContexts:

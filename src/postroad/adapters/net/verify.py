@@ -1,4 +1,5 @@
-"""Whether a server's certificate chain leads to a root that this system trusts, and fits the name (RFC 9525).
+"""Whether a server's certificate chain leads to a root that this system trusts, and fits the name (RFC 9525); and whose
+mail address a client's certificate proves.
 
 Asked after the handshake, of the chain that the peer sent: most senders of mail do not ask at all.
 """
@@ -41,6 +42,48 @@ def _lenient() -> ExtensionPolicy:
 def _for_servers(_policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
     if usage is not None and not {_SERVER_AUTH, _ANY_USE} & set(usage):
         raise ValueError("the certificate is not for servers")
+
+
+class Authorities:
+    """Whom we believe what client certificates say: the certificates of a file, roots and what stands between."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError or ValueError."""
+        self._between = x509.load_pem_x509_certificates(path.read_bytes())
+        policy = PolicyBuilder().store(Store(self._between))
+        self._policy = policy.extension_policies(
+            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_client_policy()
+        )
+
+    def addresses(self, chain: list[x509.Certificate]) -> tuple[str, ...]:
+        """Mail addresses that the first certificate of the chain proves; none when it leads to nobody we believe."""
+        if not chain:
+            return ()
+        try:
+            self._policy.build_client_verifier().verify(chain[0], [*chain[1:], *self._between])
+        except (VerificationError, ValueError):
+            return ()
+        return _addresses(chain[0])
+
+
+def _client_policy() -> ExtensionPolicy:
+    return ExtensionPolicy.permit_all().may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _for_clients)
+
+
+def _for_clients(_policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
+    if usage is not None and not {ExtendedKeyUsageOID.CLIENT_AUTH, _ANY_USE} & set(usage):
+        raise ValueError("the certificate is not for clients")
+
+
+def _addresses(certificate: x509.Certificate) -> tuple[str, ...]:
+    """As RFC 5280 §4.2.1.6 has them, and in the subject, where older authorities put them."""
+    found = [str(part.value) for part in certificate.subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)]
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        found += extension.value.get_values_for_type(x509.RFC822Name)
+    except x509.ExtensionNotFound:
+        pass
+    return tuple(dict.fromkeys(address.lower() for address in found))
 
 
 def system_roots() -> Path:

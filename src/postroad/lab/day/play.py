@@ -88,7 +88,6 @@ class Day:
             ids=ground.ids,
             signals=base.signals,
             directory=directory,
-            credentials=base.credentials,
             limits=base.settings.limits,
             delivery=day_settings(base.settings.delivery),
             hostname=base.settings.hostname,

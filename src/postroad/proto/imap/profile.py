@@ -16,6 +16,7 @@ class ImapProfile:
     secured: bool = False  # implicit TLS
     plaintext_login: bool = False  # passwords without TLS: for tests and benchmarks on the loopback interface
     mechanisms: tuple[str, ...] = ("PLAIN",)
+    certified_mechanisms: tuple[str, ...] = ()  # in their place where the client's certificate proves who it is
     max_command: int = 64 * 1024  # octets with literals; clients send long UID sets
     max_command_before_login: int = 8 * 1024
     max_append: int = 50 * 1024 * 1024
@@ -30,8 +31,11 @@ class ImapProfile:
     def may_log_in(self, *, secured: bool) -> bool:
         return secured or self.plaintext_login
 
+    def login_mechanisms(self, *, certified: bool) -> tuple[str, ...]:
+        return self.certified_mechanisms if certified else self.mechanisms
 
-def capabilities(profile: ImapProfile, state: State, *, secured: bool) -> bytes:
+
+def capabilities(profile: ImapProfile, state: State, *, secured: bool, certified: bool = False) -> bytes:
     """Announced is what is built: the rows of the command table say it."""
     words = ["IMAP4rev1", "LITERAL+", "SASL-IR"]
     words += [spec.capability for spec in COMMANDS.values() if spec.capability]
@@ -40,7 +44,7 @@ def capabilities(profile: ImapProfile, state: State, *, secured: bool) -> bytes:
     if profile.may_start_tls(secured=secured):
         words.append("STARTTLS")
     if profile.may_log_in(secured=secured):
-        words += [f"AUTH={mechanism}" for mechanism in profile.mechanisms]
+        words += [f"AUTH={mechanism}" for mechanism in profile.login_mechanisms(certified=certified)]
     else:
         words.append("LOGINDISABLED")
     return " ".join(words).encode("ascii")

@@ -63,7 +63,7 @@ class ImapServer:
 
     __slots__ = (
         "_eof", "_errors", "_literal", "_mode", "_open_literal", "_out", "_profile", "_reader", "_spec", "_tag",
-        "_waiting", "secured", "state",
+        "_waiting", "certified", "secured", "state",
     )  # fmt: skip
 
     def __init__(self, profile: ImapProfile) -> None:
@@ -79,6 +79,7 @@ class ImapServer:
         self._errors = 0
         self._eof = False
         self.secured = profile.secured
+        self.certified = False  # the session says so of a client whose certificate proves who it is
         self.state = State.NOT_AUTHENTICATED
 
     # --- the six members ----------------------------------------------------------------------------------------------
@@ -237,7 +238,7 @@ class ImapServer:
     # --- what is announced --------------------------------------------------------------------------------------------
 
     def capabilities(self) -> bytes:
-        return capabilities(self._profile, self.state, secured=self.secured)
+        return capabilities(self._profile, self.state, secured=self.secured, certified=self.certified)
 
     @property
     def _may_start_tls(self) -> bool:
@@ -389,7 +390,7 @@ class ImapServer:
     # --- exchanges ----------------------------------------------------------------------------------------------------
 
     def _authenticate(self, command: Authenticate) -> Event:
-        if command.mechanism not in self._profile.mechanisms:
+        if command.mechanism not in self._profile.login_mechanisms(certified=self.certified):
             return self._finish_refused(no(f"no mechanism {command.mechanism[:20]} here"))
         if command.initial is None:
             return AuthStarted(self._tag, command.mechanism, None)

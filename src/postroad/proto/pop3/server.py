@@ -28,6 +28,7 @@ class Pop3Profile:
     secured: bool = False  # implicit TLS
     plaintext_login: bool = False  # passwords without TLS: for tests and benchmarks on the loopback interface
     mechanisms: tuple[str, ...] = ("PLAIN",)
+    certified_mechanisms: tuple[str, ...] = ()  # in their place where the client's certificate proves who it is
     max_errors: int = 20  # wrong commands in one session before it is ended
     max_logins: int = 5  # failed ones, likewise
     idle_timeout: float = 600.0  # RFC 1939 §3: at least 10 minutes
@@ -88,7 +89,7 @@ class Pop3Server:
 
     __slots__ = (
         "_auth", "_ended", "_eof", "_errors", "_failed_logins", "_input", "_name", "_open", "_out", "_profile",
-        "_stuffer", "_tls", "_waiting", "secured", "state",
+        "_stuffer", "_tls", "_waiting", "certified", "secured", "state",
     )  # fmt: skip
 
     def __init__(self, profile: Pop3Profile) -> None:
@@ -105,6 +106,7 @@ class Pop3Server:
         self._stuffer: DotStuffer | None = None  # a body is being sent
         self._open = False  # an answer of many lines was begun
         self.secured = profile.secured
+        self.certified = False  # the session says so of a client whose certificate proves who it is
         self.state = State.AUTHORIZATION
 
     # --- the six members ----------------------------------------------------------------------------------------------
@@ -285,7 +287,7 @@ class Pop3Server:
         return LoginReceived(name, command.password)
 
     def _authenticate(self, command: Auth) -> Event:
-        if command.mechanism not in self._profile.mechanisms:
+        if command.mechanism not in self._mechanisms:
             raise Mistake("no such mechanism here")
         self._need_privacy()
         if command.initial is None:
@@ -314,14 +316,16 @@ class Pop3Server:
         words = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"]
         if self.state is State.AUTHORIZATION:
             if self._may_log_in:
-                words += (
-                    ["USER", f"SASL {' '.join(self._profile.mechanisms)}"] if self._profile.mechanisms else ["USER"]
-                )
+                words += ["USER", f"SASL {' '.join(self._mechanisms)}"] if self._mechanisms else ["USER"]
             if self._profile.starttls and not self.secured:
                 words.append("STLS")
         return [*words, "IMPLEMENTATION Postroad"]
 
     # --- small things -------------------------------------------------------------------------------------------------
+
+    @property
+    def _mechanisms(self) -> tuple[str, ...]:
+        return self._profile.certified_mechanisms if self.certified else self._profile.mechanisms
 
     @property
     def _may_log_in(self) -> bool:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
-
-from postroad.proto.sasl.exchange import Challenge, Credentials, Failure, ServerExchange, Step, read_field
+from postroad.proto.sasl.exchange import Challenge, Credentials, Failure, Step, read_field
 
 
 class PlainServer:
@@ -45,6 +42,3 @@ class LoginServer:
             self._name = text
             return Challenge(b"Password:")
         return Credentials(self._name, text)
-
-
-SERVER_MECHANISMS: Final[dict[str, Callable[[], ServerExchange]]] = {"PLAIN": PlainServer, "LOGIN": LoginServer}

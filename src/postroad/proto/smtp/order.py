@@ -8,7 +8,7 @@ from __future__ import annotations
 from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.body import ChunkReader
 from postroad.proto.smtp.grammar import Auth, Mail, Rcpt
-from postroad.proto.smtp.profile import ServerProfile, offers
+from postroad.proto.smtp.profile import ServerProfile, mechanisms, offers
 from postroad.proto.smtp.reply import Reply
 
 
@@ -101,9 +101,9 @@ def against_starttls(progress: Progress, profile: ServerProfile) -> Reply | None
     return None if progress.hello else replies.SAY_HELLO_FIRST
 
 
-def against_auth(progress: Progress, profile: ServerProfile, command: Auth) -> Reply | None:
+def against_auth(progress: Progress, profile: ServerProfile, command: Auth, *, certified: bool = False) -> Reply | None:
     """RFC 4954 §4, in the order in which a client would put it right."""
-    if not profile.auth_mechanisms:
+    if not profile.auth_mechanisms and not profile.certified_mechanisms:
         return replies.NOT_IMPLEMENTED
     if progress.hello in ("", "HELO"):
         return replies.SAY_HELLO_FIRST
@@ -113,4 +113,4 @@ def against_auth(progress: Progress, profile: ServerProfile, command: Auth) -> R
         return replies.ALREADY_AUTHENTICATED
     if progress.open:
         return replies.AUTH_IN_TRANSACTION
-    return None if command.mechanism in profile.auth_mechanisms else replies.UNKNOWN_MECHANISM
+    return None if command.mechanism in mechanisms(profile, certified=certified) else replies.UNKNOWN_MECHANISM

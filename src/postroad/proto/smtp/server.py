@@ -436,7 +436,7 @@ class SmtpServer(Conversation):
         return _TLS
 
     def _auth_command(self, command: Auth) -> Event:
-        refusal = against_auth(self._progress, self.profile, command)
+        refusal = against_auth(self._progress, self.profile, command, certified=self.standing.certified)
         if refusal is not None:
             return self._refuse(refusal, "AUTH", f"AUTH {command.mechanism}")
         self._answered = SmtpServer._auth_refused

@@ -105,7 +105,7 @@ def test_starttls_and_hello_again():
 def test_auth(password):
     talk = Talk(listener="submissions")
     talk.hello()
-    assert set(talk.client.capabilities.auth_mechanisms) == {"PLAIN", "LOGIN"}
+    assert set(talk.client.capabilities.auth_mechanisms) >= {"PLAIN", "LOGIN"}
     talk.client.authenticate("alice@example.com", password)
     assert talk.run() == [(Command.AUTH, 235 if password == "secret" else 535)]
 

@@ -219,7 +219,9 @@ class LoginThrottle:
             f"SELECT {', '.join(_FAILURE)} FROM login_failure WHERE failures > 0 ORDER BY until DESC, subject LIMIT ?",
             (limit,),
         )
-        return [FailedLogins(subject, failures, time_of(last), time_of(until)) for subject, failures, last, until in rows]
+        return [
+            FailedLogins(subject, failures, time_of(last), time_of(until)) for subject, failures, last, until in rows
+        ]
 
     def clear(self, subjects: Sequence[str]) -> None:
         listed, params = in_list([clean(subject) for subject in subjects])
