@@ -79,7 +79,7 @@ async def test_the_original_recipient_is_named(tmp_path: Path) -> None:
 async def test_a_report_that_cannot_be_delivered_ends_there(tmp_path: Path) -> None:
     """Alice writes under a name whose mail is forwarded, to a host that says no: the report fails, and no report is
     made about it."""
-    async with running_site(tmp_path) as site:
+    async with running_site(tmp_path, {"submission": {"send_as": "domains"}}) as site:
         await site.tenants.add_alias("alias@here.test", ["other@refuse.test"])
         story = await site.settled(await site.submit(NO, sender="alias@here.test"))
         (report,) = (row for row in await site.messages() if row.bounce_of == story.message.id)

@@ -9,10 +9,27 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from postroad.accounts.names import ROLE_NAMES, local_domain, read_address
-from postroad.ports.store import AliasRecord, DomainKind, Refused, Tx
+from postroad.ports.store import AccountRecord, AliasRecord, DomainKind, Refused, Tx
 
 CATCH_ALL = "*"  # the local part that stands for every address without one of its own
 MAX_TARGETS = 500  # of one alias; a larger circle is a mailing list
+POSTMASTER = "postmaster"
+
+
+def find(tx: Tx, key: str, delimiter: str) -> AccountRecord | AliasRecord | None:
+    """Who has this address (a canonical key in a domain of ours): the mailbox of that very name, then its alias; the
+    same again without the detail. The catch-all is not asked."""
+    found = _exact(tx, key)
+    local_part, _, domain = key.rpartition("@")
+    if found is None and delimiter and delimiter in local_part[1:]:
+        found = _exact(tx, f"{local_part[0]}{local_part[1:].partition(delimiter)[0]}@{domain}")
+    if found is None and local_part == POSTMASTER:
+        found = tx.accounts.first_admin()  # RFC 5321 §4.5.1: always taken, whoever removed the alias
+    return found
+
+
+def _exact(tx: Tx, key: str) -> AccountRecord | AliasRecord | None:
+    return tx.accounts.by_address(key) or tx.aliases.get(key)
 
 
 def add(tx: Tx, address: str, targets: Sequence[str], *, now: datetime) -> AliasRecord:

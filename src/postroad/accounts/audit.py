@@ -77,6 +77,10 @@ class Action(StrEnum):
     APP_PASSWORD_ADDED = "app password added"  # noqa: S105 - the account's address; detail: its name, scopes
     APP_PASSWORD_REVOKED = "app password revoked"  # noqa: S105
     BAN_RELEASED = "ban released"  # the address or account, or all
+    SEND_AS_ALLOWED = "send-as allowed"  # the account's address; detail: as
+    SEND_AS_WITHDRAWN = "send-as withdrawn"
+    SENDER_FROZEN = "sender frozen"  # kind and name; detail: why
+    SENDER_RELEASED = "sender released"
     QUEUE = "queue"  # followed by what was done: queue retry, queue hold ...
 
 

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from datetime import datetime
 
 from postroad.accounts import aliases
 from postroad.accounts.names import read_domain
+from postroad.mail.address import Address, Domain
 from postroad.ports.ids import DomainId, IdSource
 from postroad.ports.store import DomainKind, DomainRecord, Refused, Tx
+
+MAX_DOMAIN_ALIASES = 4  # names of names of a domain
+
+
+def follow(tx: Tx, address: Address) -> tuple[Address, DomainRecord | None]:
+    """The address in the domain that its own stands for, and that domain's row; None: not ours."""
+    record = tx.domains.get(address.domain.ascii)
+    for _ in range(MAX_DOMAIN_ALIASES):
+        if record is None or record.kind is not DomainKind.ALIAS:
+            break
+        address = replace(address, domain=Domain(record.target))
+        record = tx.domains.get(record.target)
+    return address, record
 
 
 def add_local(tx: Tx, name: str, *, now: datetime, ids: IdSource) -> DomainRecord:

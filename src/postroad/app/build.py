@@ -89,6 +89,7 @@ class Node:
             delivery=settings.delivery,
             hostname=settings.hostname,
             programs=Programs(services.tokens, services.sending),
+            submission=settings.submission,
         )
         self.resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout)
         self.door = assemble_door(

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from postroad.accounts.audit import COMMAND_LINE
-from postroad.app import projects
+from postroad.app import projects, senders
 from postroad.app.arguments import Arguments
 from postroad.app.sendmail import sendmail
 from postroad.app.services import Services
@@ -110,5 +110,6 @@ OPERATIONS: dict[str, Operation] = {
     "alias.remove": _alias_remove,
     **{f"queue.{name}": _queue_action(name) for name in ACTIONS},
     **projects.OPERATIONS,
+    **senders.OPERATIONS,
     "sendmail": sendmail,
 }

@@ -19,6 +19,7 @@ from postroad.accounts.credentials import Credentials
 from postroad.accounts.guesses import Guesses, GuessLimits
 from postroad.accounts.logins import Curve, Throttle
 from postroad.accounts.passwords import SCRAM_MECHANISMS
+from postroad.accounts.ownership import Grants
 from postroad.accounts.sending import Sending
 from postroad.accounts.tokens import Tokens
 from postroad.adapters.blobs.segments import SegmentBlobs
@@ -65,6 +66,7 @@ class Services:
     authenticator: Authenticator
     audit: AuditLog
     actions: Actions
+    grants: Grants
     intake: Intake | None = None
 
 
@@ -149,6 +151,7 @@ def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSourc
         authenticator,
         AuditLog(store),
         Actions(store, clock=clock, ids=ids, signals=signals),
+        Grants(store, clock, ids, signals),
     )
 
 

@@ -109,6 +109,31 @@ def password(context: Context, address: str, password_stdin: bool) -> None:
     click.echo(f"{made['address']} has a new password.")
 
 
+@account.command(name="send-as")
+@click.argument("address")
+@click.argument("others", metavar="[OTHER]...", nargs=-1)
+@click.option("--remove", is_flag=True, help="Take the permission away.")
+@json_option
+@pass_context
+def send_as(context: Context, address: str, others: tuple[str, ...], remove: bool, as_json: bool) -> None:
+    """Let an account send as OTHER too; without OTHER, list what it was allowed.
+
+    Its own address, with any +detail, and aliases that lead to it alone need no permission. '*@DOMAIN' is everything
+    in a domain of this server.
+
+    \b
+    postroad account send-as alice@example.com team@example.com '*@example.org'
+    postroad account send-as alice@example.com team@example.com --remove
+    """
+    if remove and not others:
+        raise click.UsageError("--remove needs the addresses to take away")
+    granted = context.change("account.send-as", account=address, addresses=list(others), remove=remove)
+    if as_json:
+        print_json(granted)
+        return
+    click.echo("\n".join(granted) if granted else "Nothing beyond its own addresses.")
+
+
 @account.command()
 @click.argument("address")
 @click.argument("size")

@@ -21,7 +21,7 @@ COMMANDS = {
     "serve": "run the server in the foreground",
     "check": "examine settings, DNS, TLS, ports, disk and clock",
     "domain": "domains: add, list, show, remove, records, verify",
-    "account": "mailboxes: add, list, show, password, remove",
+    "account": "mailboxes: add, list, show, password, quota, send-as, remove",
     "alias": "aliases, forwards, catch-all: add, list, remove",
     "server": "sending projects, with streams and tokens of their own: add, list, rename, remove",
     "stream": "message streams of a server: add, list, archive, unarchive",

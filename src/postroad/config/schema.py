@@ -234,6 +234,40 @@ class Limits:
     passwords_at_once: int = setting(2, "Argon2 runs at the same time; each takes 19 MiB", check=values.between(1, 64))
 
 
+@dataclass(frozen=True, slots=True)
+class Submission:
+    send_as: str = setting(
+        "own", "what accounts may send as, in MAIL FROM, From and Sender: their `own` addresses, anything in our"
+        " `domains`, or `any` (where devices relay for others)", check=values.one_of("own", "domains", "any"),
+    )  # fmt: skip
+    account_recipients_per_hour: int = setting(
+        100, "remote recipients of one account; what goes beyond is held (0: no limit)", check=values.at_least(0)
+    )
+    account_recipients_per_day: int = setting(500, "the same in a day", check=values.at_least(0))
+    token_recipients_per_hour: int = setting(
+        0, "recipients of one token; what goes beyond is held (0: no limit)", check=values.at_least(0)
+    )
+    token_recipients_per_day: int = setting(0, "the same in a day", check=values.at_least(0))
+    new_token_recipients_per_day: int = setting(
+        1000, "the same while the token is new, if that is less", check=values.at_least(0)
+    )
+    new_token_days: float = setting(14.0, "how long a token is new", unit="days", check=values.at_least(0))
+    jump_recipients: int = setting(
+        200, "so many different recipients in an hour may be a jump for who used to have far fewer (0: never)",
+        check=values.at_least(0),
+    )  # fmt: skip
+    jump_factor: float = setting(
+        5.0, "it is one beyond so many times what the sender's busiest hours had", check=values.at_least(1)
+    )
+    jump_bounces: int = setting(
+        20, "so many recipients that fail for good within an hour may hold the sender (0: never)",
+        check=values.at_least(0),
+    )  # fmt: skip
+    jump_bounce_share: float = setting(
+        25.0, "they do when they are so much of what it sent in that hour", unit="percent", check=values.between(1, 100)
+    )
+
+
 MODES = ("off", "note", "refuse")
 
 
@@ -410,6 +444,7 @@ class Settings:
     auth: Auth = setting(Auth, "how people log in")
     logins: LoginLimits = setting(LoginLimits, "what wrong passwords cost, over SMTP, IMAP and POP3")
     limits: Limits = setting(Limits, "limits, each with its reason")
+    submission: Submission = setting(Submission, "who may send as whom, and how much")
     front_door: FrontDoor = setting(FrontDoor, "what strangers' servers are asked at `mx`")
     dns_list: tuple[DnsList, ...] = setting((), "lists of clients in DNS")
     http: Http = setting(Http, "the HTTP listeners: limits and patience")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from postroad.config.schema import DeliverySettings, Limits
+from postroad.accounts.ownership import OwnAddresses
+from postroad.config.schema import DeliverySettings, Limits, Submission
 from postroad.events.recorder import Recorder
 from postroad.intake.checks import Policy
+from postroad.intake.checks.ownership import Ownership
 from postroad.intake.commit import Birth, Committer
 from postroad.intake.patience import Patience
 from postroad.intake.pipeline import Intake, Services
@@ -37,6 +39,7 @@ def assemble(
     delivery: DeliverySettings,
     hostname: str,
     programs: Programs | None = None,
+    submission: Submission | None = None,
 ) -> Intake:
     """Acceptance for this process. Where it sends too, call `Intake.hand_to` next."""
     patience = Patience(clock)
@@ -62,6 +65,11 @@ def assemble(
         ids=ids,
         clock=clock,
         programs=programs,
+        ownership=Ownership(
+            OwnAddresses(store, signals, directory.rules.delimiter),
+            directory.is_ours,
+            (submission or Submission()).send_as,
+        ),
     )
     return Intake(services, _policy(store, limits), hostname)
 

@@ -1,13 +1,14 @@
 """What acceptance adds to a header block and takes out of it; every other octet stays (docs/concepts/trust.md).
 
-Always: our Received field on top. From our own people also Date and Message-ID where they are missing (RFC 6409 §8.2,
-§8.3), and Bcc is taken out (RFC 5322 §3.6.3).
+Always: our Received field on top. From our own people also Date, Message-ID and Sender where they are missing (RFC 6409
+§8.1 to §8.3), and Bcc is taken out (RFC 5322 §3.6.3).
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from postroad.mail.addresses import parse_addresses
 from postroad.mail.envelope import BodyFlag
 from postroad.mail.header import Header, date_time, starts_with_field
 from postroad.proto.smtp.body import hides_a_dot
@@ -40,14 +41,22 @@ def without_hidden(header: Header) -> Header:
     return header if kept is header.raw else Header(kept)
 
 
-def missing_fields(header: Header, *, id: str, hostname: str, now: datetime) -> bytes:  # noqa: A002
-    """Date and Message-ID, where a submitted message has none."""
+def missing_fields(header: Header, *, id: str, hostname: str, now: datetime, sender: str = "") -> bytes:  # noqa: A002
+    """Date and Message-ID, where a submitted message has none; Sender, where several write and nobody says who sends
+    (RFC 5322 §3.6.2, RFC 6409 §8.1)."""
     added = b""
     if not header.has(b"date"):
         added += f"Date: {date_time(now)}\r\n".encode()
     if not header.has(b"message-id"):
         added += f"Message-ID: <{id}@{hostname}>\r\n".encode()
+    if sender.isascii() and sender and _has_several_authors(header) and not header.has(b"sender"):
+        added += f"Sender: <{sender}>\r\n".encode()
     return added
+
+
+def _has_several_authors(header: Header) -> bool:
+    value = header.first(b"from") or b""
+    return b"," in value and sum(person.domain is not None for person in parse_addresses(value)) > 1
 
 
 def body_flags(content: bytes) -> BodyFlag:

@@ -14,6 +14,7 @@ from postroad.accounts.tokens import Access
 from postroad.events.recorder import Recorder
 from postroad.intake import fields
 from postroad.intake.checks import Policy, limits, loop, recipients, relay, sender
+from postroad.intake.checks.ownership import Ownership as OwnershipStep
 from postroad.intake.commit import Committer, Prepared, accepted_status, segment_header
 from postroad.intake.patience import Patience
 from postroad.intake.programs import (
@@ -77,6 +78,7 @@ class Services:
     ids: IdSource
     clock: Clock
     programs: Programs | None = None  # none: nobody logs in with a token
+    ownership: OwnershipStep | None = None  # none: accounts send as anybody
 
 
 class Intake:
@@ -103,7 +105,7 @@ class Intake:
         parameters: MailParameters = NO_PARAMETERS,
         visit: Visit | None = None,
     ) -> MailTransaction | Status:
-        """MAIL: a transaction, or the refusal. One of a program, which has `access`, wants `admit_program` next.
+        """MAIL: a transaction, or the refusal. One of a program, which has `access`, wants `admit_submitter` next.
 
         `visit`: the client is a stranger at the front door.
         """
@@ -123,10 +125,14 @@ class Intake:
                 return refused
         return transaction
 
-    def admit_program(self, transaction: MailTransaction) -> Status | Awaitable[Status | None] | None:
-        """MAIL of a program: its token holds still, and the reverse-path in a domain of ours. The refusal, if any."""
+    def admit_submitter(self, transaction: MailTransaction) -> Status | Awaitable[Status | None] | None:
+        """MAIL of who has logged in: the reverse-path is one's own; of a program, in a domain of ours, and its token
+        holds still. The refusal, if any."""
         access, programs, sender = transaction.access, self._services.programs, transaction.reverse_path.address
-        assert access is not None
+        if transaction.account is not None and self._services.ownership is not None:
+            return self._services.ownership.sender(transaction.account, sender)
+        if access is None:
+            return None
         assert programs is not None
         known = sender is None or self.is_ours(sender.domain.ascii)
         if known is True and programs.is_current(access):
@@ -248,7 +254,10 @@ class Intake:
             return header, fields.final_header(header, trace, b"")
         if transaction.access is not None:
             header, text, trace = self._program_header(transaction, transaction.access, header, trace)
-        added = fields.missing_fields(header, id=text, hostname=self._hostname, now=transaction.received)
+        sender = transaction.account.address if transaction.account is not None else ""
+        added = fields.missing_fields(
+            header, id=text, hostname=self._hostname, now=transaction.received, sender=sender
+        )
         kept = fields.without_hidden(header)
         return (Header(added + kept.raw) if added else kept), fields.final_header(kept, trace, added)
 
@@ -262,6 +271,14 @@ class Intake:
         transaction.metadata, transaction.tracking = asked.metadata, asked.tracking
         uuid = uuid_text(transaction.message)
         return without_fields(header, keep_id=asked.keep_id), uuid, trace + own_fields(uuid, asked.tag)
+
+    async def _judge_submitter(self, transaction: MailTransaction) -> Status | None:
+        """What of the message has to be looked up."""
+        doubt, transaction.doubt = transaction.doubt, None
+        refused = None if doubt is None else await doubt
+        if refused is None and transaction.asked is not None:
+            refused = await self._judge_program(transaction, transaction.asked)
+        return refused
 
     async def _judge_program(self, transaction: MailTransaction, asked: Asked) -> Status | None:
         """The message of a program: who it is from, and which of its recipients get nothing on its stream."""
@@ -291,8 +308,8 @@ class Intake:
     ) -> Status:
         """The end of the body: the message steps, then the commit. 250 means that the message is ours."""
         ended = self._end(transaction, spool)
-        if transaction.asked is not None and not isinstance(ended, Status):
-            refused = await self._judge_program(transaction, transaction.asked)
+        if transaction.doubt is not None or (transaction.asked is not None and not isinstance(ended, Status)):
+            refused = await self._judge_submitter(transaction)
             if refused is not None:
                 spool.discard()
                 return refused
@@ -342,6 +359,11 @@ class Intake:
             refused = step(self._policy, transaction, header)
             if refused is not None:
                 return refused
+        if transaction.account is not None and self._services.ownership is not None:
+            verdict = self._services.ownership.author(transaction.account, header)
+            if isinstance(verdict, Status):
+                return verdict
+            transaction.doubt = verdict
         return transaction.visit.message(transaction) if transaction.visit is not None else None
 
     async def _repeated(self, transaction: MailTransaction, spooled: Spooled, message: MessageId) -> Status:

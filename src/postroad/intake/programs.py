@@ -14,8 +14,7 @@ from msgspec import Struct
 
 from postroad.accounts.suppressions import Suppressions
 from postroad.accounts.tokens import Access, Tokens
-from postroad.mail.address import AddressError, Domain
-from postroad.mail.addresses import parse_addresses
+from postroad.intake.checks.ownership import read_authors
 from postroad.mail.header import Header
 from postroad.mail.status import Status, status
 from postroad.ports.sending import DEFAULT_STREAM, ServerRecord, StreamKind
@@ -179,12 +178,8 @@ def _truth(header: Header, name: bytes) -> bool | None:
 
 
 def _domains(header: Header) -> tuple[str, ...]:
-    """Domains (A-labels) of everybody in the From fields. Raises _Fault when there is nobody."""
-    people = [person for value in header.all(b"from") for person in parse_addresses(value) if person.domain is not None]
-    try:
-        domains = {Domain.parse((person.domain or b"").decode()).ascii for person in people}
-    except (AddressError, UnicodeDecodeError):
-        raise _Fault("the From field has an address that cannot be read") from None
-    if not domains:
-        raise _Fault("the message has no From field with an address")
-    return tuple(sorted(domains))
+    """Domains (A-labels) of everybody in From and Sender. Raises _Fault when there is nobody."""
+    authors = read_authors(header)
+    if authors.fault:
+        raise _Fault(authors.fault)
+    return tuple(sorted({address.domain.ascii for address in authors.people}))

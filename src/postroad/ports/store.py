@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from postroad.ports.greylist import GreyRows
     from postroad.ports.queueing import CensusPart, CensusPlace, QueueTally
     from postroad.ports.search import SearchRows
+    from postroad.ports.senders import SenderRows
     from postroad.ports.sending import Idempotency, IdempotencyRecord, Servers, Streams, Suppressions, Tokens
 
 T = TypeVar("T")
@@ -736,6 +737,8 @@ class Tx(Protocol):
     def throttle(self) -> LoginThrottle: ...
     @property
     def app_passwords(self) -> AppPasswords: ...
+    @property
+    def senders(self) -> SenderRows: ...
     @property
     def audit(self) -> Audit: ...
     @property

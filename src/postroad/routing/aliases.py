@@ -7,8 +7,10 @@ visited once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from postroad.accounts import aliases, domains
+from postroad.accounts.aliases import POSTMASTER
 from postroad.mail.address import Address, AddressError, Domain, ForwardPath
 from postroad.mail.status import Status, status
 from postroad.ports.ids import AccountId, MailboxId
@@ -17,11 +19,9 @@ from postroad.routing.routes import LOCAL_DEST, RouteSettings, transport
 
 MAX_DEPTH = 10  # aliases of aliases
 MAX_TARGETS = 1000  # mailboxes and forwards that one recipient becomes
-MAX_DOMAIN_ALIASES = 4  # names of names of a domain
 
 UNKNOWN_USER = status(550, "5.1.1", "no such user here")
 TOO_WIDE = status(451, "4.3.5", "this address is not set up correctly here, try again later")
-POSTMASTER = "postmaster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def expand(tx: Tx, path: ForwardPath, rules: Rules) -> Resolution:
     address = path.address or _postmaster(tx, rules)
     if address is None:
         return Resolution(True, refusal=UNKNOWN_USER.because("no domain of ours, no administrator: nobody to take it"))
-    address, domain = _follow_domain(tx, address)
+    address, domain = domains.follow(tx, address)
     if domain is None or domain.kind is not DomainKind.LOCAL:
         return expand_elsewhere(address, domain, rules)
     return _Expansion(tx, rules).run(address)
@@ -89,17 +89,6 @@ def _postmaster(tx: Tx, rules: Rules) -> Address | None:
     if administrator is not None:
         return Address.parse(administrator.address)
     return Address(POSTMASTER, Domain(names[0])) if names else None
-
-
-def _follow_domain(tx: Tx, address: Address) -> tuple[Address, DomainRecord | None]:
-    """The address in the domain that its own stands for, and that domain's row; None: not ours."""
-    record = tx.domains.get(address.domain.ascii)
-    for _ in range(MAX_DOMAIN_ALIASES):
-        if record is None or record.kind is not DomainKind.ALIAS:
-            break
-        address = replace(address, domain=Domain(record.target))
-        record = tx.domains.get(record.target)
-    return address, record
 
 
 def _remote(address: Address, domain: DomainRecord | None, rules: Rules, via: str) -> Target:
@@ -125,7 +114,7 @@ class _Expansion:
         return Resolution(True, tuple(self._targets.values()))
 
     def _visit(self, address: Address, via: str, depth: int) -> None:
-        address, domain = _follow_domain(self._tx, address)
+        address, domain = domains.follow(self._tx, address)
         if domain is None or domain.kind is not DomainKind.LOCAL:
             self._keep(f"{address.local_part}@{address.domain.ascii}", _remote(address, domain, self._rules, via))
             return
@@ -139,18 +128,8 @@ class _Expansion:
             self._follow(found, depth)
 
     def _look_up(self, address: Address) -> AccountRecord | AliasRecord | None:
-        key = address.key
-        found = self._exact(key)
-        local_part, _, domain = key.rpartition("@")
-        delimiter = self._rules.delimiter
-        if found is None and delimiter and delimiter in local_part[1:]:
-            found = self._exact(f"{local_part[0]}{local_part[1:].partition(delimiter)[0]}@{domain}")
-        if found is None and local_part == POSTMASTER:
-            found = self._tx.accounts.first_admin()  # RFC 5321 §4.5.1: always taken, whoever removed the alias
-        return found or self._tx.aliases.get(f"*@{domain}")
-
-    def _exact(self, key: str) -> AccountRecord | AliasRecord | None:
-        return self._tx.accounts.by_address(key) or self._tx.aliases.get(key)
+        found = aliases.find(self._tx, address.key, self._rules.delimiter)
+        return found or self._tx.aliases.get(f"*@{address.domain.ascii}")
 
     def _follow(self, alias: AliasRecord, depth: int) -> None:
         if depth >= MAX_DEPTH:

@@ -259,15 +259,15 @@ class SmtpSession:
         )
         if isinstance(begun, Status):
             self._refuse(Stage.MAIL, begun, reverse_path=str(event.reverse_path))
-        elif self._access is not None:
-            return self._mail_of_program(begun)
+        elif self._access is not None or self._account is not None:
+            return self._mail_of_submitter(begun)
         else:
             self._transaction = begun
             self._machine.answer(replies.SENDER_OK)
         return None
 
-    def _mail_of_program(self, begun: MailTransaction) -> Waiting:
-        verdict = self._front.intake.admit_program(begun)
+    def _mail_of_submitter(self, begun: MailTransaction) -> Waiting:
+        verdict = self._front.intake.admit_submitter(begun)
         if verdict is None or isinstance(verdict, Status):
             self._answer_sender(begun, verdict)
             return None

@@ -69,7 +69,8 @@ class Site:
         async with self.client(service) as client:
             if account:
                 await client.login(account, PASSWORD)
-            refused, answer = await client.sendmail(sender, recipients, letter(sender, recipients[0], **fields))
+            content = letter(sender or account, recipients[0], **fields)
+            refused, answer = await client.sendmail(sender, recipients, content)
         assert not refused, refused
         return MessageId(parse_id(answer.rpartition(" ")[2]) or 0)
 

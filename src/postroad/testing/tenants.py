@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from postroad.ports.admins import AuditRecord
 from postroad.ports.ids import AccountId, MailboxId, Uid
+from postroad.ports.senders import SenderCount, SenderHold, SenderKey
 from postroad.ports.store import (
     Acceptance,
     Accepted,
@@ -153,6 +154,41 @@ class MemoryMeta:
         self.rows[name] = value
 
 
+class MemorySenders:
+    def __init__(self) -> None:
+        self.granted: dict[AccountId, builtins.list[str]] = {}
+        self.held: dict[SenderKey, SenderHold] = {}
+        self.counted: dict[SenderKey, SenderCount] = {}
+
+    def may_send_as(self, account: AccountId, addresses: Sequence[str]) -> bool:
+        return any(address in self.send_as(account) for address in addresses)
+
+    def send_as(self, account: AccountId) -> builtins.list[str]:
+        return self.granted.get(account, [])
+
+    def grant(self, account: AccountId, address: str) -> bool:
+        known = self.granted.setdefault(account, [])
+        if address in known:
+            return False
+        known.append(address)
+        return True
+
+    def holds(self) -> builtins.list[SenderHold]:
+        return builtins.list(self.held.values())
+
+    def hold(self, record: SenderHold) -> bool:
+        return self.held.setdefault(record.key, record) is record
+
+    def release(self, key: SenderKey) -> bool:
+        return self.held.pop(key, None) is not None
+
+    def counts(self, node: str) -> builtins.list[SenderCount]:  # noqa: ARG002
+        return builtins.list(self.counted.values())
+
+    def put_counts(self, node: str, counts: Sequence[SenderCount]) -> None:  # noqa: ARG002
+        self.counted |= {each.key: each for each in counts}
+
+
 class MemoryTx:
     """The repositories that acceptance asks."""
 
@@ -164,6 +200,7 @@ class MemoryTx:
         self.events = MemoryRows()
         self.refusals = MemoryRows()
         self.audit = MemoryAudit()
+        self.senders = MemorySenders()
         self.meta = MemoryMeta()
 
 

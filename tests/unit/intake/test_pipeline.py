@@ -101,6 +101,8 @@ class World:
 
     async def send(self, *recipients, origin=MX, content=TEXT, sender="a@remote.test", account=None):
         """A whole transaction; every recipient has to be taken."""
+        if account is not None:
+            content = content.replace(b"From: a@remote.test", b"From: alice@example.com")
         transaction = self.begin(origin, sender, account=account)
         assert isinstance(transaction, MailTransaction), transaction
         for recipient in recipients:
@@ -247,7 +249,7 @@ async def test_a_submitter_sends_to_the_world(world):
     assert unit.message.account == account.id
     assert b"10.0.0.5" not in unit.content
     assert unit.rendered is None
-    assert (unit.message.subject, unit.message.header_from) == ("hi", "a@remote.test")
+    assert (unit.message.subject, unit.message.header_from) == ("hi", "alice@example.com")
 
 
 async def test_unknown_users_are_refused_at_rcpt(world):
@@ -358,11 +360,12 @@ async def test_no_recipients(world):
 
 
 async def test_submission_adds_what_is_missing_and_takes_bcc_out(world):
+    own = b"alice@example.com"
     origin, account = await world.login()
-    await world.send("bob@example.com", origin=origin, account=account, content=b"Bcc: x@y\r\nFrom: a@b\r\n\r\nhi\r\n")
+    await world.send("bob@example.com", origin=origin, account=account, content=b"Bcc: x@y\r\nFrom: %s\r\n\r\nhi\r\n" % own)
     text = id_text(world.last.message.id).encode()
     assert world.last.content.endswith(
-        b"Date: Thu, 1 Jan 2026 12:00:00 +0000\r\nMessage-ID: <" + text + b"@mx.example.com>\r\nFrom: a@b\r\n\r\nhi\r\n"
+        b"Date: Thu, 1 Jan 2026 12:00:00 +0000\r\nMessage-ID: <%s@mx.example.com>\r\nFrom: %s\r\n\r\nhi\r\n" % (text, own)
     )
     assert world.last.message.message_id == f"<{text.decode()}@mx.example.com>"
 

@@ -81,7 +81,7 @@ class FakeIntake:
         begun.access = access
         return self.sender or begun
 
-    def admit_program(self, transaction: MailTransaction) -> Any:
+    def admit_submitter(self, transaction: MailTransaction) -> Any:
         return self.admission
 
     def recipient(

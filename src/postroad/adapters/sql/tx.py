@@ -20,6 +20,7 @@ from postroad.adapters.sql.repositories.messages import Events, Messages, Refusa
 from postroad.adapters.sql.repositories.places import Places
 from postroad.adapters.sql.repositories.retention import Retention
 from postroad.adapters.sql.repositories.search import SearchRows
+from postroad.adapters.sql.repositories.senders import SenderRows
 from postroad.adapters.sql.repositories.sending import Idempotency, Servers, Streams, Suppressions
 from postroad.adapters.sql.repositories.tenants import Accounts, Aliases, Domains
 from postroad.adapters.sql.repositories.tokens import Tokens
@@ -126,6 +127,10 @@ class SqlTx:
     @property
     def app_passwords(self) -> AppPasswords:
         return AppPasswords(self._connection)
+
+    @property
+    def senders(self) -> SenderRows:
+        return SenderRows(self._connection)
 
     @property
     def audit(self) -> Audit:

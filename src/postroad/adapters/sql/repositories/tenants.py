@@ -113,6 +113,7 @@ class Accounts:
     def remove(self, account: AccountId) -> None:
         self._connection.run("UPDATE mailbox SET deleted = 1 WHERE account = ?", (account,))
         self._connection.run("DELETE FROM app_password WHERE account = ?", (account,))
+        self._connection.run("DELETE FROM send_as WHERE account = ?", (account,))
         self._connection.run("DELETE FROM account WHERE id = ?", (account,))
 
 
