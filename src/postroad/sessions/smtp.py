@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from postroad.accounts.authenticator import Login
-from postroad.accounts.authenticator import Login
 from postroad.accounts.tokens import Access
 from postroad.intake.door import Door
 from postroad.intake.pipeline import Intake
@@ -69,7 +68,6 @@ class SmtpFront:
     clock: Clock
     ids: IdSource
     max_unknown_recipients: int = 50
-    logins: Logins | None = None  # None: the listener has no AUTH
     logins: Logins | None = None  # None: the listener has no AUTH
     door: Door | None = None  # for strangers; None: the listener knows none
 

@@ -35,7 +35,6 @@ class ServerProfile:
     secured: bool = False  # TLS from the first octet
     auth_mechanisms: tuple[str, ...] = ()
     certified_mechanisms: tuple[str, ...] = ()  # in their place where the client's certificate proves who it is
-    certified_mechanisms: tuple[str, ...] = ()  # in their place where the client's certificate proves who it is
     require_auth: bool = False
     command_timeout: float = 300.0  # RFC 5321 §4.5.3.2.7
     data_timeout: float = 180.0  # RFC 5321 §4.5.3.2.5
@@ -48,7 +47,6 @@ class Standing(NamedTuple):
     """Who a client is to us, before it says a word: its session tells the machine."""
 
     listed: bool = False  # may ask for what is else for those who have logged in
-    certified: bool = False  # has shown a certificate that proves who it is
     certified: bool = False  # has shown a certificate that proves who it is
     horizon: str = ""  # the latest time that it may have a message held until
 
@@ -86,11 +84,6 @@ def greeting(profile: ServerProfile, verb: str, secured: bool, authenticated: bo
         horizon=standing.horizon,
     )
     return reply(250, "", profile.hostname, *ehlo_lines(offer)).wire
-
-
-def mechanisms(profile: ServerProfile, *, certified: bool) -> tuple[str, ...]:
-    """How a client may log in, once it speaks TLS."""
-    return profile.certified_mechanisms if certified else profile.auth_mechanisms
 
 
 def mechanisms(profile: ServerProfile, *, certified: bool) -> tuple[str, ...]:
