@@ -124,6 +124,7 @@ class Node:
             services.ids,
             services.random,
             services.signals,
+            services.workers,
         )
         return Sender(
             outside,

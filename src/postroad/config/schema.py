@@ -156,6 +156,13 @@ class DeliverySettings:
     dsn_header_only_over: int = setting(
         65536, "a larger message is returned as its header alone", unit="bytes", check=values.at_least(0)
     )
+    eight_bit: str = setting(
+        "as-is", "8-bit content for a server without 8BITMIME (RFC 6152): sent `as-is`, or `convert`ed where no"
+        " signature forbids it, else bounced", check=values.one_of("as-is", "convert"),
+    )  # fmt: skip
+    convert_limit: int = setting(
+        50 * 1024 * 1024, "larger messages are not converted, but bounced", unit="bytes", check=values.at_least(0)
+    )
     dsn_to_strangers: bool = setting(
         True, "who asks for a report by NOTIFY (RFC 3461) gets one, its header alone, without having logged in"
     )

@@ -43,6 +43,7 @@ class AttemptOutcome(Struct):
     attempt: Attempt
     again: Sequence[Delivery] = ()
     broken: bool = False  # the connection was lost on the way
+    offered: frozenset[str] = frozenset()  # extensions by which the next hop has taken over what was asked for
     took: float = 0.0  # seconds from the first command to the last reply
 
 

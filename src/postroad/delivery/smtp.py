@@ -12,14 +12,18 @@ from collections import deque
 from collections.abc import Callable
 
 from postroad.delivery.agent import AttemptRequest, Feed, OpenFailure
+from postroad.delivery.passing import against, mail_parameters, offered_to, rcpt_parameters
+from postroad.delivery.rewriting import Rewriter
 from postroad.delivery.target import Craft, Target
 from postroad.delivery.transaction import Transaction, to_status
 from postroad.mail.envelope import BodyFlag, TlsInfo
-from postroad.mail.status import Status, status
+from postroad.mail.sevenbit import CannotConvert
+from postroad.mail.status import EnhancedCode, Status, status
 from postroad.observe import log
 from postroad.ports.ids import AttemptId
 from postroad.ports.net import Connection
 from postroad.proto.smtp.client import (
+    BodyWanted,
     ClientEvent,
     Command,
     CommandSkipped,
@@ -29,10 +33,14 @@ from postroad.proto.smtp.client import (
     SmtpClient,
 )
 from postroad.proto.smtp.incoming import RemoteReply
+from postroad.proto.smtp.parameters import NO_PARAMETERS
 
 QUICK = 0.25  # seconds: a server slower than this after the final dot gets no message chained behind another
 
-_EIGHT_BIT, _DOT_LINES = int(BodyFlag.EIGHT_BIT), int(BodyFlag.DOT_LINES)  # an IntFlag's own & is ten times slower
+# As numbers: an IntFlag's own & is ten times slower.
+_EIGHT_BIT, _DOT_LINES = int(BodyFlag.EIGHT_BIT), int(BodyFlag.DOT_LINES)
+_BINARY, _UTF8 = int(BodyFlag.BINARY), int(BodyFlag.UTF8)
+_CANNOT_CONVERT = EnhancedCode(5, 6, 3)
 
 _log = log.get("delivery")
 
@@ -45,7 +53,7 @@ class Conversation:
 
     __slots__ = (
         "__weakref__", "_address", "_connection", "_craft", "_dirty", "_feed", "_gone", "_handshaking", "_leaving",
-        "_notes", "_opened_at", "_over", "_prologue", "_quick", "_served", "_stream", "_timings", "_tls",
+        "_notes", "_opened_at", "_over", "_prologue", "_quick", "_rewriting", "_served", "_stream", "_timings", "_tls",
         "_transactions", "is_idle", "machine", "opened", "target", "tls_failed",
     )  # fmt: skip
 
@@ -74,6 +82,7 @@ class Conversation:
         self._over = False  # nothing more will be said
         self._gone = False  # the feed knows
         self._stream: asyncio.Task[None] | None = None
+        self._rewriting: tuple[AttemptRequest, asyncio.Task[None]] | None = None  # what has to be made fit first
 
     # -- Session -----------------------------------------------------------------------------------------------
 
@@ -88,6 +97,8 @@ class Conversation:
             _ON_REPLY[event.command](self, event.reply)
         elif type(event) is CommandSkipped:
             self._skipped(event.command)
+        elif type(event) is BodyWanted:
+            self._send_body()
         else:
             assert isinstance(event, ConversationEnded)
             self._ended(event)
@@ -122,7 +133,7 @@ class Conversation:
 
     def finish(self) -> None:
         self._leaving = True
-        if self.is_idle or (not self._transactions and self.opened.done()):
+        if self.is_idle or (not self._transactions and self._rewriting is None and self.opened.done()):
             self._leave()
             self._connected.wake()
 
@@ -226,10 +237,10 @@ class Conversation:
 
     def _go_on(self) -> None:
         """Begin the next request, or stand idle, or leave."""
-        while not self._transactions:
+        while not self._transactions and self._rewriting is None:
             if self._over:
                 return
-            if self._leaving or self._served >= self._craft.messages_per_connection:
+            if self._leaving or self._served >= self._most:
                 self._leave()
                 return
             request = self._feed.next()
@@ -239,24 +250,97 @@ class Conversation:
                 return
             self._begin(request)
 
+    @property
+    def _most(self) -> int:
+        """Messages on this connection: what our settings say, or the server (MAILMAX, RFC 9422 §4.1)."""
+        most, allowed = self._craft.messages_per_connection, self.machine.capabilities.max_transactions
+        return most if allowed is None else min(most, allowed)
+
     def _begin(self, request: AttemptRequest) -> None:
-        machine, message = self.machine, request.message
-        now, clock = self._craft.clock.now(), self._craft.clock.monotonic()
-        needs_utf8 = not message.reverse_path.isascii() or not all(d.forward_path.isascii() for d in request.deliveries)
+        message = request.message
+        flags = int(message.flags)
+        needs_utf8 = (
+            flags & _UTF8 != 0
+            or not message.reverse_path.isascii()
+            or not all(d.forward_path.isascii() for d in request.deliveries)
+        )
         if (refusal := self._unfit(request, needs_utf8)) is not None:
-            transaction = Transaction(request, self.target.host, [b"* " + refusal.text.encode()], now, clock)
-            transaction.settle(refusal)
-            self._report(transaction)
-            return
+            self._refuse(request, refusal)
+        elif flags & (_BINARY | _EIGHT_BIT) and self._must_rewrite(flags):
+            self._rewriting = (request, asyncio.ensure_future(self._rewrite(request, needs_utf8)))
+        else:
+            self._say(request, flags, needs_utf8)
+
+    def _refuse(self, request: AttemptRequest, refusal: Status) -> None:
+        """Without a word to the server."""
+        now, clock = self._craft.clock.now(), self._craft.clock.monotonic()
+        transaction = Transaction(request, self.target.host, [b"* " + refusal.text.encode()], now, clock)
+        transaction.settle(refusal)
+        self._report(transaction)
+
+    def _say(self, request: AttemptRequest, flags: int, needs_utf8: bool, rewritten: bytes | None = None) -> None:
+        machine, message, deliveries = self.machine, request.message, request.deliveries
+        terms = message.terms
+        now, clock = self._craft.clock.now(), self._craft.clock.monotonic()
         if self._dirty:
             self._dirty = False
             machine.reset()
-        flags = int(message.flags)
-        machine.mail(message.reverse_path, size=message.size, eight_bit=flags & _EIGHT_BIT != 0, utf8=needs_utf8)
-        self._transactions.append(Transaction(request, self.target.host, machine.record, now, clock))
-        for delivery in request.deliveries:
-            machine.rcpt(delivery.forward_path)
-        machine.start_body(stuff=flags & _DOT_LINES != 0)
+        machine.mail(
+            message.reverse_path,
+            size=message.size if rewritten is None else len(rewritten),
+            eight_bit=flags & _EIGHT_BIT != 0,
+            binary=flags & _BINARY != 0,
+            utf8=needs_utf8,
+            parameters=NO_PARAMETERS if terms is None else mail_parameters(terms, now, machine.capabilities),
+        )
+        transaction = Transaction(request, self.target.host, machine.record, now, clock)
+        self._transactions.append(transaction)
+        if rewritten is not None:
+            transaction.content = rewritten
+        most = machine.capabilities.max_recipients
+        if most is not None and most < len(deliveries):
+            transaction.keep_to(most)
+            deliveries = deliveries[:most]
+        asked = terms is not None
+        for delivery in deliveries:
+            if delivery.terms is None:
+                machine.rcpt(delivery.forward_path)
+            else:
+                asked = True
+                machine.rcpt(delivery.forward_path, rcpt_parameters(delivery.terms))
+        if asked:
+            transaction.offered = offered_to(terms, now, machine.capabilities)
+        machine.start_body(stuff=flags & _DOT_LINES != 0, chunk=message.size if flags & _BINARY else None)
+
+    def _must_rewrite(self, flags: int) -> bool:
+        """Binary content never goes as text; 8-bit content does, to those who do not say that they take it, unless a
+        setting says otherwise (docs/quirks.md)."""
+        capabilities = self.machine.capabilities
+        if flags & _BINARY:
+            return not capabilities.binary_mime
+        return self._craft.convert and not capabilities.eight_bit_mime
+
+    async def _rewrite(self, request: AttemptRequest, needs_utf8: bool) -> None:
+        """Make the message fit for this server, then say it; or refuse it for good."""
+        eight_bit = self.machine.capabilities.eight_bit_mime
+        made: bytes | None = None
+        try:
+            made = await Rewriter(self._craft).rewrite(request, eight_bit=eight_bit)
+            refusal = None
+        except CannotConvert as error:
+            text = f"{self.target.host} does not take such content: {error}"
+            refusal = Status(554, _CANNOT_CONVERT, text, "conversion is needed (RFC 6152 §3)", self.target.host)
+        except Exception as error:
+            _log.exception("a message could not be rewritten", error, message=request.message.id)
+            refusal = status(451, "4.3.0", "a fault of this server; it will be tried again")
+        self._rewriting = None
+        if refusal is not None:
+            self._refuse(request, refusal)
+            self._go_on()
+        else:
+            flags = _DOT_LINES | (_EIGHT_BIT if eight_bit else 0)
+            self._say(request, flags, needs_utf8, made)
+        self._connected.wake()
 
     def _unfit(self, request: AttemptRequest, needs_utf8: bool) -> Status | None:
         """Why this server cannot take this message, known before a word is said."""
@@ -269,7 +353,8 @@ class Conversation:
         if needs_utf8 and "SMTPUTF8" not in capabilities:  # RFC 6531 §3.2
             text = f"{host} does not take internationalized addresses"
             return Status(553, status(553, "5.6.7", "").enhanced, text, "SMTPUTF8 is not offered", host)
-        return None
+        terms = request.message.terms
+        return None if terms is None else against(terms, self._craft.clock.now(), capabilities, host)
 
     def _mail(self, reply: RemoteReply) -> None:
         if reply.code == 421 and self._served:
@@ -290,8 +375,13 @@ class Conversation:
         if reply.code != 354:
             transaction.answer(reply, Command.DATA, self._craft.clock.monotonic())
             self._without_body()
-        elif transaction.request.content is not None:
-            self.machine.body_chunk(transaction.request.content)
+        else:
+            self._send_body()
+
+    def _send_body(self) -> None:
+        transaction = self._transactions[0]
+        if transaction.content is not None:
+            self.machine.body_chunk(transaction.content)
             self._final_dot(transaction)
         else:
             self._stream = asyncio.ensure_future(self._send_stream(transaction))
@@ -307,9 +397,9 @@ class Conversation:
         self._feed.dot_out(transaction.request)
         transaction.dot_sent(self._craft.clock.monotonic())
         self.machine.end_body()
-        if not self.machine.pipelining or not self._quick or self._leaving:
+        if not self.machine.pipelining or not self._quick or self._leaving or self._rewriting is not None:
             return
-        if self._served + len(self._transactions) < self._craft.messages_per_connection:
+        if self._served + len(self._transactions) < self._most:
             request = self._feed.next()
             if request is not None:
                 self._begin(request)
@@ -386,6 +476,10 @@ class Conversation:
             self.tls_failed = text
         if self._stream is not None:
             self._stream.cancel()
+        if self._rewriting is not None:
+            (request, task), self._rewriting = self._rewriting, None
+            task.cancel()
+            self._feed.untried(request)
         if not self.opened.done():
             why = status(451, "4.4.2", f"the conversation with {self.target.host} broke off", text)
             self.opened.set_result(self.failure(why))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
 from postroad.ports.net import ClientTls, Endpoint
+from postroad.ports.workers import Workers
 from postroad.routing.routes import Transport
 
 
@@ -19,6 +20,9 @@ class Craft:
     ids: IdSource
     messages_per_connection: int
     idle_timeout: float
+    convert: bool = False  # 8-bit content for a server without 8BITMIME, instead of sending it as it is
+    convert_limit: int = 50 * 1024 * 1024  # octets that are rewritten at most
+    workers: Workers | None = None  # for rewriting large messages
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,13 @@ class Transaction:
 
     __slots__ = (
         "_accepted", "_again", "_begun", "_dot", "_host", "_index", "_mail_took", "_rcpt_took", "_started", "_verdicts",
-        "heard", "mail_accepted", "record", "request",
+        "content", "heard", "mail_accepted", "offered", "record", "request",
     )  # fmt: skip
 
     def __init__(self, request: AttemptRequest, host: str, record: list[bytes], now: datetime, clock: float) -> None:
         self.request = request
+        self.content = request.content  # or what was made of it for this server
+        self.offered: frozenset[str] = frozenset()
         self.record = record
         self.heard = False
         self.mail_accepted = False
@@ -64,6 +66,12 @@ class Transaction:
 
     def dot_sent(self, clock: float) -> None:
         self._dot = clock
+
+    def keep_to(self, most: int) -> None:
+        """The server takes so many recipients at once (RFC 9422 §4.2): the rest goes in transactions of their own."""
+        for index in range(most, len(self._verdicts)):
+            self._verdicts[index] = Status(452, EnhancedCode(4, 5, 3), f"{self._host} takes {most} recipients at once")
+            self._again.append(index)
 
     def mail(self, reply: RemoteReply, clock: float) -> None:
         self.heard = True
@@ -138,4 +146,4 @@ class Transaction:
             if not late or index not in late:
                 statuses.append((delivery, status))
         again = [request.deliveries[index] for index in late]
-        return AttemptOutcome(request, statuses, made, again, broken, took)
+        return AttemptOutcome(request, statuses, made, again, broken, self.offered, took)

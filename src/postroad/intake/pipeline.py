@@ -347,7 +347,9 @@ class Intake:
         spooled = ended if ended is not None else await spool.finish()
         if isinstance(spooled, Status):
             return spooled
-        flags = BodyFlag.DOT_LINES if b"\n." in content else BodyFlag.NONE  # its lines are short and of seven bits
+        flags = BodyFlag.DOT_LINES if b"\n." in content else BodyFlag.NONE  # its lines are short
+        if not content.isascii():  # an address in its header: nothing else in it is beyond ASCII
+            flags |= BodyFlag.EIGHT_BIT | BodyFlag.UTF8
         return await self._services.committer.prepare(transaction, spooled, flags)
 
     async def commit_all(self, messages: Sequence[Prepared], then: Callable[[Tx], None] | None = None) -> list[Status]:

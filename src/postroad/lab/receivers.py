@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from postroad.adapters.clock import SystemClock
@@ -19,6 +19,8 @@ from postroad.mail.envelope import TlsInfo
 from postroad.ports.clock import Clock
 from postroad.ports.net import Connection, Session
 from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.extensions import BUILT
+from postroad.proto.smtp.parameters import NO_PARAMETERS, MailParameters, RcptParameters
 from postroad.proto.smtp.profile import ServerProfile
 from postroad.proto.smtp.reply import Reply, reply
 from postroad.proto.smtp.server import BODY_REPLIES, SmtpServer
@@ -54,6 +56,8 @@ class Letter:
     content: bytes | None  # None where the receiver does not keep contents
     tls: TlsInfo | None
     answered: bool  # False: the connection was dropped, and the sender does not know that it was taken
+    parameters: MailParameters = NO_PARAMETERS  # what MAIL FROM said
+    wishes: Mapping[str, RcptParameters] = field(default_factory=dict)  # what RCPT TO said, by recipient
 
 
 class Mailbag:
@@ -93,11 +97,13 @@ class Receiver:
         bag: Mailbag | None = None,
         clock: Clock | None = None,
         starttls: bool = True,
+        extensions: frozenset[str] = BUILT,
     ) -> None:
+        """`extensions` are what it announces of those that we know."""
         self.temper = temper
         self.bag = bag or Mailbag()
         self.clock = clock or SystemClock()
-        self.profile = ServerProfile(hostname, max_size=MAX_MESSAGE, starttls=starttls)
+        self.profile = ServerProfile(hostname, max_size=MAX_MESSAGE, starttls=starttls, extensions=extensions)
 
     def make(self) -> tuple[Machine, Session]:
         machine = SmtpServer(self.profile)
@@ -114,6 +120,8 @@ class ReceiverSession:
         self._connection: Connection
         self._visit: Visit
         self._pieces: list[bytes] = []
+        self._parameters = NO_PARAMETERS
+        self._wishes: dict[str, RcptParameters] = {}
 
     # -- ports.net.Session -------------------------------------------------------------------------------------
 
@@ -182,6 +190,7 @@ class ReceiverSession:
     def mail(self, event: MailReceived) -> Awaitable[None] | None:
         self._forget()
         self._visit.reverse_path = str(event.reverse_path)
+        self._parameters = event.parameters
         return self._do(self._temper.mail(self._judged()), lambda said: self._say(said or replies.SENDER_OK))
 
     def rcpt(self, event: RcptReceived) -> Awaitable[None] | None:
@@ -190,6 +199,7 @@ class ReceiverSession:
         def say(said: Reply | None) -> None:
             if said is None or said.is_positive:
                 self._visit.recipients.append(address)
+                self._wishes[address] = event.parameters
             self._say(said or replies.RECIPIENT_OK)
 
         return self._do(self._temper.rcpt(self._judged(), address), say)
@@ -237,6 +247,7 @@ class ReceiverSession:
         self._visit.reverse_path = ""
         self._visit.recipients = []
         self._visit.octets = 0
+        self._wishes = {}
 
     def _keep(self, *, answered: bool) -> None:
         visit, bag = self._visit, self._receiver.bag
@@ -254,6 +265,8 @@ class ReceiverSession:
                 content if bag.keep_contents else None,
                 visit.tls,
                 answered,
+                self._parameters,
+                self._wishes,
             )
         )
 

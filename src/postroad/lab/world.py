@@ -6,7 +6,7 @@
 |---|---|
 | `remote.test` | as the local-part says: accept, 550, 451, greylist, throttle, slow, drop |
 | `refuse.test`, `greylist.test`, `throttle.test`, `slow.test`, `drop.test` | one temper each |
-| `plain.test` | taken, but without STARTTLS |
+| `plain.test` | taken, but without STARTTLS and what else is newer than 1995: see `ANNOUNCED` |
 | `onlya.test` | no MX, only an address record: taken |
 | `nullmx.test` | takes no mail (RFC 7505) |
 | `down.test` | its MX refuses connections |
@@ -39,6 +39,7 @@ from postroad.lab.receivers import Mailbag, Receiver
 from postroad.lab.temper import Temper
 from postroad.ports.clock import Clock
 from postroad.ports.net import Endpoint
+from postroad.proto.smtp.extensions import BUILT
 
 DNS_ADDRESS = "127.0.0.1:1053"
 PORT = 2526
@@ -57,6 +58,9 @@ HOSTS: tuple[tuple[str, str, bool, Callable[[], Temper]], ...] = (
     ("mx.refuse.test", "127.0.0.17", True, Refusing),
     ("mx.plain.test", "127.0.0.18", False, Accepting),
 )
+
+# An old server: it takes neither 8-bit content nor chunks, reports nothing, and knows ASCII alone.
+ANNOUNCED = {"mx.plain.test": frozenset(("PIPELINING", "SIZE", "ENHANCEDSTATUSCODES"))}
 
 ZONE = """
 remote.test.    MX 10 mx1.remote.test.
@@ -93,7 +97,9 @@ class World:
         self.receivers: dict[str, Receiver] = {}
         for host, _, starttls, make in HOSTS:
             temper = (tempers or {}).get(host) or (fates if make is Fates else make())
-            self.receivers[host] = Receiver(host, temper, bag=self.bag, clock=clock, starttls=starttls)
+            self.receivers[host] = Receiver(
+                host, temper, bag=self.bag, clock=clock, starttls=starttls, extensions=ANNOUNCED.get(host, BUILT)
+            )
         self._hub: Hub
         self._listeners: list[Listener] = []
 

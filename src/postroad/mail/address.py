@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -120,7 +121,10 @@ class Address:
 
 
 def canonical_local_part(local_part: str) -> str:
-    """Lower case, and without quotes that change nothing (RFC 5321 §4.1.2: `"abc"` is `abc`)."""
+    """Lower case, and without quotes that change nothing (RFC 5321 §4.1.2: `"abc"` is `abc`). Beyond ASCII in one
+    normal form: two spellings that look the same are one mailbox (RFC 6532 §3.1)."""
+    if not local_part.isascii():
+        local_part = unicodedata.normalize("NFC", local_part)
     if local_part.startswith('"'):
         bare = re.sub(r"\\(.)", r"\1", local_part[1:-1])
         if _DOT_STRING.fullmatch(bare):
@@ -133,9 +137,9 @@ def _parse_address(text: str) -> Address:
     local_part, at, domain = text.rpartition("@")
     if not at or not local_part or not domain:
         raise AddressError("an address needs a local part, an @ and a domain")
-    if len(local_part.encode("utf-8", "surrogatepass")) > MAX_LOCAL_PART:
+    if _octets(local_part) > MAX_LOCAL_PART:  # RFC 6531 §3.3: limits are of octets
         raise AddressError("the local part is too long")
-    if len(text) + 2 > MAX_PATH:
+    if _octets(text) + 2 > MAX_PATH:
         raise AddressError("the address is too long")
     if not (_DOT_STRING.fullmatch(local_part) or _QUOTED_STRING.fullmatch(local_part)):
         raise AddressError("the local part is not valid")
@@ -184,8 +188,12 @@ def parse_forward_path(text: str) -> ForwardPath:
     return ForwardPath(address.local_part, address.domain)
 
 
+def _octets(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
 def _path_address(text: str) -> Address:
-    if len(text) + 2 > MAX_PATH:
+    if _octets(text) + 2 > MAX_PATH:
         raise AddressError("the path is too long")
     if text.startswith("@"):
         route = _SOURCE_ROUTE.match(text)

@@ -67,16 +67,13 @@ def _person(mailbox: Mailbox) -> Person:
 
 def _address(local_part: str, domain: str) -> Address:
     try:
-        address = Address.parse(f"{local_part}@{domain}")
+        return Address.parse(f"{local_part}@{domain}")
     except AddressError as error:
         quoted = local_part.replace("\\", "\\\\").replace('"', '\\"')
         try:
-            address = Address.parse(f'"{quoted}"@{domain}')  # reading the field has dropped quotes that it may need
+            return Address.parse(f'"{quoted}"@{domain}')  # reading the field has dropped quotes that it may need
         except AddressError:
             raise PeopleError(f"{local_part}@{domain}", str(error)) from None
-    if not address.is_ascii:
-        raise PeopleError(str(address), "a local part beyond ASCII needs SMTPUTF8")
-    return address
 
 
 @lru_cache(maxsize=1024)

@@ -231,7 +231,7 @@ class Runner:
         if outcome.again:
             self._again(lane, request, outcome.again)
         if outcome.statuses:
-            self.results.record(request.message, outcome.statuses, outcome.attempt, lane.dest)
+            self.results.record(request.message, outcome.statuses, outcome.attempt, lane.dest, outcome.offered)
         if not outcome.broken:
             lane.pace.carried(outcome.took)
         elif lane.pace.lost() and not self._stopping:

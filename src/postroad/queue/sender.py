@@ -23,6 +23,7 @@ from postroad.ports.net import Dialer
 from postroad.ports.random import Random
 from postroad.ports.signals import Signals
 from postroad.ports.store import Store
+from postroad.ports.workers import Workers
 from postroad.queue.bodies import Bodies
 from postroad.queue.bounces import Bounces, Manner, Submit
 from postroad.queue.claims import Claims
@@ -48,6 +49,7 @@ class Outside:
     ids: IdSource
     random: Random
     signals: Signals
+    workers: Workers | None = None  # none: large messages are rewritten on the loop
 
 
 class Sender:
@@ -67,7 +69,16 @@ class Sender:
     ) -> None:
         """`route` is routing.directory.Directory.route, `submit` intake.pipeline.Intake.submit_local."""
         clock, ids, random = outside.clock, outside.ids, outside.random
-        craft = Craft(hostname, clock, ids, settings.messages_per_connection, settings.idle_timeout)
+        craft = Craft(
+            hostname,
+            clock,
+            ids,
+            settings.messages_per_connection,
+            settings.idle_timeout,
+            settings.eight_bit == "convert",
+            settings.convert_limit,
+            outside.workers,
+        )
         pool = Pool(
             outside.dialer,
             Hosts(outside.resolver, random, (hostname, *own_names)),

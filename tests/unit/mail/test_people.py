@@ -18,6 +18,7 @@ from postroad.mail.people import PeopleError, read_people, spell
         ("Team: bob@b.test, carol@c.test;", [("", "bob@b.test"), ("", "carol@c.test")]),
         ('"john doe"@b.test', [("", '"john doe"@b.test')]),
         ("x@bücher.example", [("", "x@xn--bcher-kva.example")]),
+        ("Müller <müller@b.test>", [("Müller", "müller@b.test")]),
         ("undisclosed-recipients:;", []),
     ],
 )
@@ -34,7 +35,6 @@ def test_who_is_meant(text, people):
         ("@b.test", "b.test"),
         ("user@+", "user@+"),
         ("a@b.test, carol@-", "carol@-"),
-        ("müller@b.test", "müller@b.test"),
         ("a@b.test\r\nBcc: c@d.test", "a@b.test  Bcc: c@d.test"),
         ("x" * 65 + "@b.test", "x" * 65 + "@b.test"),
     ],

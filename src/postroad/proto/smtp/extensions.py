@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 # What is built through to its end, and so announced. A word that is missing here is neither offered nor taken.
 BUILT: frozenset[str] = frozenset((
-    "PIPELINING", "SIZE", "8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES", "STARTTLS", "AUTH", "LIMITS", "HELP",
+    "PIPELINING", "SIZE", "8BITMIME", "CHUNKING", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "STARTTLS", "AUTH", "LIMITS",
+    "HELP",
 ))  # fmt: skip
 
 
