@@ -8,10 +8,9 @@ Conditions on texts are a little too wide here (a word's beginning is not looked
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
-from postroad.adapters.ids import first_id_at
+from postroad.adapters.search.proposals import MAX_ID, bounds
 from postroad.adapters.sql.connection import Connection, Row, first, in_list
 from postroad.adapters.sql.repositories.deliveries import DELIVERY_COLUMNS, DELIVERY_FROM, delivery_of
 from postroad.adapters.sql.repositories.messages import MESSAGE_COLUMNS, folded, message_of
@@ -20,9 +19,6 @@ from postroad.ports.ids import EventId, MessageId
 from postroad.ports.search import FoundMessage, MessageQuery, SearchFacts, SearchField, SearchTerm, Walk
 from postroad.ports.store import Delivery, DeliveryState, Message
 
-MAX_ID = (1 << 63) - 1
-_SLACK = timedelta(days=1)  # a message's id is made when its sender is named, perhaps long before it is ours
-_CLOCKS = timedelta(minutes=1)
 _RECIPIENT = ("delivery.forward_path", "delivery.orig")
 _COLUMNS = {
     SearchField.SENDER: ("message.reverse_path", "message.header_from"),
@@ -40,12 +36,7 @@ class SearchRows:
         self._connection = connection
 
     def walk(self, query: MessageQuery, *, below: MessageId | None, above: MessageId, limit: int, window: int) -> Walk:
-        top = MAX_ID if below is None else below
-        bottom = max(above, self._first(query.since))
-        if query.ids:
-            bottom, top = max(bottom, query.ids[0]), min(top, query.ids[1])
-        if query.until:
-            top = min(top, first_id_at(query.until + _CLOCKS))
+        bottom, top = bounds(query, below, above)
         low = self._end_of_window(top, bottom, window) if query.is_selective else None
         terms, params = self._conditions(query, query.terms)
         condition = " AND ".join(["message.id < ?", "message.id >= ?", *terms])
@@ -120,10 +111,6 @@ class SearchRows:
             )
         )
         return MessageId(row[0]) if row else None
-
-    @staticmethod
-    def _first(since: datetime | None) -> int:
-        return first_id_at(since - _SLACK) if since else 0
 
     def _conditions(self, query: MessageQuery, texts: Sequence[SearchTerm]) -> tuple[list[str], list[Any]]:
         conditions = [*self._facets(query), *(self._term(term) for term in texts)]
