@@ -20,6 +20,8 @@ from postroad.app.roles import listeners
 from postroad.config.problems import ConfigError
 from postroad.config.schema import Settings
 from postroad.config.values import split_address
+from postroad.intake.checks.zones import probe
+from postroad.ports.dns import Resolver
 from postroad.ports.store import DomainKind, StoreUnavailable
 from postroad.reports.dnscheck import RecordFinding, verify_host, verify_mx, verify_spf
 
@@ -314,11 +316,27 @@ async def _dns(settings: Settings) -> AsyncIterator[Finding]:
             lambda name: verify_mx(resolver, name, settings.hostname),
             lambda name: verify_spf(resolver, name),
         ]
+        async for one in _lists(settings, resolver):
+            yield one
         local = [domain.name for domain in domains if domain.kind is not DomainKind.RELAY]
         for found in await asyncio.gather(*(look(name) for name in local for look in looks)):
             yield _from_record(found)
     finally:
         await resolver.close()
+
+
+async def _lists(settings: Settings, resolver: Resolver) -> AsyncIterator[Finding]:
+    """The lists that the front door asks: whether they are there and sane, and serve our resolver."""
+    for zone in dict.fromkeys(table.zone.lower() for table in settings.dns_list):
+        found = await probe(zone, resolver)
+        if found.failed:
+            text = f"{zone} cannot be asked: {found.failed}"
+            yield Finding(Grade.PROBLEM, "lists", text, "is dns.nameservers right?")
+        elif found.wrong:
+            change = "the server does not ask it while that is so; read its terms, or remove it from [[dns_list]]"
+            yield Finding(Grade.PROBLEM, "lists", f"{zone}: {found.wrong}", change)
+        else:
+            yield Finding(Grade.OK, "lists", f"{zone} is sane{', for IPv6 too' if found.has_ipv6 else ''}")
 
 
 def _from_record(finding: RecordFinding) -> Finding:

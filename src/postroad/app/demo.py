@@ -17,6 +17,7 @@ from postroad.app.demo_fill import ACCOUNTS, ADMIN, ADMIN_PASSWORD, DOMAINS, PAS
 from postroad.app.lifecycle import serve
 from postroad.config.load import load
 from postroad.lab.day.neighbours import NEIGHBOURS
+from postroad.lab.visitors import BAD_LIST, GOOD_LIST
 from postroad.lab.world import DNS_ADDRESS, HOSTS, PORT, ZONE, World
 from postroad.ports.store import Refused
 
@@ -53,6 +54,16 @@ expire_after = 3600
 
 [limits]
 min_free = 67108864
+exempt = ["127.0.0.1/32", "::1/128"]
+
+[[dns_list]]
+zone = "{BAD_LIST}"
+weight = 10
+help = "https://{BAD_LIST}/?{{client}}"
+
+[[dns_list]]
+zone = "{GOOD_LIST}"
+weight = -3
 """
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from enum import Enum
+from ipaddress import ip_address
 from typing import NamedTuple, cast
 
 import dns.exception
@@ -26,7 +27,7 @@ NEGATIVE_TTL = 30
 MAX_ALIASES = 8
 KEPT_QUERIES = 10_000
 
-CNAME, SOA = dns.rdatatype.CNAME, dns.rdatatype.SOA
+A, CNAME, SOA = dns.rdatatype.A, dns.rdatatype.CNAME, dns.rdatatype.SOA
 
 
 class Fault(Enum):
@@ -55,6 +56,7 @@ class LabDns:
         self._origins: dict[dns.name.Name, dns.rrset.RRset] = {}
         self._records: dict[tuple[dns.name.Name, dns.rdatatype.RdataType], dns.rrset.RRset] = {}
         self._names: set[dns.name.Name] = set()
+        self._wild: dict[dns.name.Name, dns.rrset.RRset] = {}  # by origin: addresses of whatever is not named there
         self._faults: dict[str, Fault] = {}
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.AbstractServer | None = None
@@ -81,6 +83,17 @@ class LabDns:
             self._put(dns.rrset.from_text(owner, ttl, "IN", kind, *values))
         else:
             self._records.pop((owner, dns.rdatatype.from_text(kind)), None)
+
+    def add_list(self, zone: str, listed: Mapping[str, str] | None = None, *, everybody: str = "") -> None:
+        """A list of clients (RFC 5782): addresses with the answer for each, and its test points. With `everybody` it
+        gives that answer for whatever it is asked; with neither it is empty, without test points."""
+        self.add_zone(zone)
+        if everybody:
+            self._wild[dns.name.from_text(zone)] = dns.rrset.from_text("*", 300, "IN", "A", everybody)
+        if listed is None:
+            return
+        for address, code in {"127.0.0.2": "127.0.0.2", "::ffff:127.0.0.2": "127.0.0.2", **listed}.items():
+            self.put(f"{_reversed(address)}.{zone}", "A", code)
 
     def fault(self, name: str, fault: Fault | None) -> None:
         """From now on this is what becomes of queries for `name`; None ends it."""
@@ -137,6 +150,9 @@ class LabDns:
             if rrset := self._records.get((name, kind)):
                 response.answer.append(rrset)
                 return True
+            if kind == A and (wild := self._wild_at(name)):
+                response.answer.append(wild)
+                return True
             alias = self._records.get((name, CNAME))
             if alias is None:
                 break
@@ -155,6 +171,13 @@ class LabDns:
             if name == dns.name.root:
                 return None
             name = name.parent()
+
+    def _wild_at(self, name: dns.name.Name) -> dns.rrset.RRset | None:
+        """What a zone says of every name that it does not have."""
+        for origin, wild in self._wild.items():
+            if name != origin and name.is_subdomain(origin):
+                return dns.rrset.from_rdata_list(name, wild.ttl, list(wild))
+        return None
 
     # -- the sockets -------------------------------------------------------------------------------------------
 
@@ -182,6 +205,11 @@ class LabDns:
             self._udp.close()
         if self._tcp is not None:
             self._tcp.close()
+
+
+def _reversed(address: str) -> str:
+    """The octets or nibbles of an address, backwards."""
+    return ip_address(address).reverse_pointer.removesuffix(".in-addr.arpa").removesuffix(".ip6.arpa")
 
 
 class _Udp(asyncio.DatagramProtocol):

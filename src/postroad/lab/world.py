@@ -37,6 +37,7 @@ from postroad.lab.profiles.slow import Slow
 from postroad.lab.profiles.throttling import Throttling
 from postroad.lab.receivers import Mailbag, Receiver
 from postroad.lab.temper import Temper
+from postroad.lab.visitors import furnish
 from postroad.ports.clock import Clock
 from postroad.ports.net import Endpoint
 from postroad.proto.smtp.extensions import BUILT
@@ -90,6 +91,7 @@ class World:
         """`tempers` replaces the temper of hosts by name."""
         self.bag = Mailbag(keep_contents=keep_contents)
         self.dns = LabDns({"test": ZONE + addresses(), "127.in-addr.arpa": names()})
+        furnish(self.dns)
         self.dns.fault("servfail.test", Fault.SERVFAIL)
         self.port = 0
         clock = clock or SystemClock()

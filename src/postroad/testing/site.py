@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -37,7 +37,7 @@ PATIENCE = 20.0  # seconds for what should take a few hundredths
 _LOOK = 0.01
 T = TypeVar("T")
 
-Sections = Mapping[str, Mapping[str, object]]
+Sections = Mapping[str, Mapping[str, object] | Sequence[Mapping[str, object]]]  # a list of tables has several
 _FOR_TESTS: Sections = {
     "delivery": {"retry_waits": [0.2], "idle_timeout": 1.0},
     "limits": {"min_free": 1 << 20},
@@ -216,16 +216,21 @@ def _certified(folder: Path) -> tuple[Path, Path]:
 
 def configuration(world: World, sections: Sections | None = None) -> str:
     """TOML by which a server finds `world` and does not wait long."""
-    wanted: dict[str, dict[str, object]] = {
+    wanted: dict[str, Any] = {
         "dns": {"nameservers": [world.dns.address], "timeout": 2.0},
         "delivery": {"port": world.port},
     }
     for more in (_FOR_TESTS, sections or {}):
         for name, values in more.items():
-            wanted.setdefault(name, {}).update(values)
-    lines = []
+            if isinstance(values, Mapping):
+                wanted.setdefault(name, {}).update(values)
+            else:
+                wanted[name] = values
+    lines: list[str] = []
     for name, values in wanted.items():
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        tables = [(f"[{name}]", values)] if isinstance(values, Mapping) else [(f"[[{name}]]", each) for each in values]
+        for head, table in tables:
+            lines += [head, *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 

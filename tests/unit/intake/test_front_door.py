@@ -294,7 +294,7 @@ async def test_strangers_come_again_and_are_learned():
         visit = world.knock()
         transaction = world.mail(visit)
         assert await world.rcpt(transaction, path) is None
-        assert [note.reason for note in transaction.notes] == ["it came again after 300 s"]
+        assert [note.reason for note in transaction.notes] == ["it came again after 5 minutes"]
         visit.taken()
         visit.taken()  # the second message had not been put off
     refused, visit = await world.judge(path=parse_forward_path("other@here.test"))

@@ -191,4 +191,4 @@ def _moment(seconds: float) -> datetime:
 
 
 def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} minutes"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"

@@ -83,7 +83,7 @@ async def test_a_stranger_comes_again(grey, clock):
     assert (verdict.kind, verdict.status.text) == (Kind.DEFER, "greylisted: please try again in 1 seconds")
     await clock.advance(1)
     verdict, is_first = await ask(grey)
-    assert (verdict.kind, verdict.reason, is_first) == (Kind.PASS, "it came again after 300 s", True)
+    assert (verdict.kind, verdict.reason, is_first) == (Kind.PASS, "it came again after 5 minutes", True)
     verdict, is_first = await ask(grey)
     assert (verdict.kind, is_first) == (Kind.PASS, False)
 
