@@ -69,8 +69,8 @@ AXE = """async (rules) => {
     one.nodes.slice(0, 3).map((node) => node.target.join(" ") + " (" + node.any.map((why) => why.message)
       .slice(0, 1).join("") + ")").join("; "));
 }"""
-IN_THE_DARK = ("color-contrast", "link-in-text-block")  # what another theme can break; the rest is the same page
-WHEN_NARROW = (*IN_THE_DARK, "target-size", "scrollable-region-focusable")  # what another width can break
+# What another theme or width can break; the rest is the same page.
+ELSEWHERE = ("color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable", "landmark-unique")
 
 
 def required(what: str, found: T | None) -> T:
@@ -236,19 +236,18 @@ class Visit:
 
     # -- what it looks like --------------------------------------------------------------------------------------------
 
-    def look(self, name: str, *, thorough: bool = False) -> None:
-        """At both widths and in both themes: everything can be read, nothing is cut off or lies on something else,
-        axe finds no violation; and a picture of it is kept. `thorough`: all of axe's rules at both widths."""
+    def look(self, name: str, *, everywhere: bool = False) -> None:
+        """Everything can be read, nothing is cut off or lies on something else, axe finds no violation; a picture of it
+        is kept. Wide and light, narrow and dark; `everywhere`: at both widths in both themes."""
         problems: list[str] = []
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        for width, height in (WIDE, NARROW):
+        for (width, height), themes in zip((WIDE, NARROW), (THEMES, THEMES[::-1]), strict=True):
             self._resize(width, height)
-            for theme in THEMES:
+            for theme in themes if everywhere else themes[:1]:
                 self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
                 self.settle()
-                narrow = () if thorough or width == WIDE[0] else WHEN_NARROW
-                faults = self.faults(IN_THE_DARK if theme == "dark" else narrow)
-                problems += [f"{width} {theme}: {text}" for text in faults]
+                rules = () if (width, theme) == (WIDE[0], THEMES[0]) else ELSEWHERE
+                problems += [f"{width} {theme}: {text}" for text in self.faults(rules)]
                 self.page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{theme}.png")
         self.page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
         assert not problems, f"{self.page.url}:\n" + "\n".join(problems)

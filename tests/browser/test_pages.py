@@ -79,7 +79,7 @@ PAGES = [
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_looks_as_it_should(visit: Visit, stage: Stage, page: Page) -> None:
-    visit.open(page.where(stage)).look(page.name, thorough=True)
+    visit.open(page.where(stage)).look(page.name, everywhere=True)
 
 
 def test_a_page_that_is_not_there_says_so(visit: Visit) -> None:
