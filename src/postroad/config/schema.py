@@ -56,6 +56,10 @@ class Listen:
     address: str = setting(
         text="`host:port`, `[ipv6]:port`, or `unix:/path`; port 0 takes a free one", check=values.listen_address
     )
+    proxies: tuple[str, ...] = setting(
+        (), "more networks than `[limits] proxies` whose connections begin with a PROXY header here",
+        check=values.network,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,10 @@ class Limits:
         (), "networks whose connections begin with a PROXY header (versions 1 and 2) that says who the client is: they"
         " must send it, and nobody else is believed (HTTP has `trusted_proxies`)", check=values.network,
     )  # fmt: skip
+    proxy_timeout: float = setting(
+        5.0, "patience for that header; without it the connection is dropped", unit="seconds",
+        check=values.between(0.1, 60),
+    )  # fmt: skip
     xclient: tuple[str, ...] = setting(
         (), "networks that may tell by XCLIENT whom they speak for", check=values.network
     )
@@ -218,6 +226,9 @@ class Limits:
     )
     max_received_fields: int = setting(
         50, "Received fields before a message is a loop (RFC 5321 §6.3)", check=values.between(1, 1000)
+    )
+    max_own_received_fields: int = setting(
+        10, "Received fields of this server itself before a message is a loop", check=values.between(1, 1000)
     )
     max_header_size: int = setting(1024 * 1024, "largest header block", unit="bytes", check=values.at_least(1024))
     min_free: int = setting(

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from postroad.delivery.agent import AttemptRequest, Feed, OpenFailure
+from postroad.delivery.mx import LOOP
 from postroad.delivery.passing import against, mail_parameters, offered_to, rcpt_parameters
 from postroad.delivery.rewriting import Rewriter
 from postroad.delivery.target import Craft, Target
@@ -34,7 +35,9 @@ from postroad.proto.smtp.client import (
 )
 from postroad.proto.smtp.incoming import RemoteReply
 from postroad.proto.smtp.parameters import NO_PARAMETERS
+from postroad.routing.routes import TransportKind
 
+SMTP_PORT = 25  # RFC 5321 §4.5.4.2
 QUICK = 0.25  # seconds: a server slower than this after the final dot gets no message chained behind another
 
 # As numbers: an IntFlag's own & is ten times slower.
@@ -156,7 +159,9 @@ class Conversation:
             self._fail(to_status(reply, self.target.host, Command.GREETING))
 
     def _ehlo(self, reply: RemoteReply) -> None:
-        if reply.is_positive:
+        if reply.is_positive and self._is_ourselves(reply):
+            self._fail(LOOP.because(f"{self.target.host} greets us with our own name"))
+        elif reply.is_positive:
             self._lap("ehlo")
             self._secure()
         elif reply.code // 100 == 5 and not self.target.transport.require_tls:
@@ -165,11 +170,21 @@ class Conversation:
             self._fail(to_status(reply, self.target.host, Command.EHLO))
 
     def _helo(self, reply: RemoteReply) -> None:
-        if reply.is_positive:
+        if reply.is_positive and self._is_ourselves(reply):
+            self._fail(LOOP.because(f"{self.target.host} greets us with our own name"))
+        elif reply.is_positive:
             self._tls = self._tls or "no TLS: the server knows no EHLO"
             self._authenticate()
         else:
             self._fail(to_status(reply, self.target.host, Command.HELO))
+
+    def _is_ourselves(self, reply: RemoteReply) -> bool:
+        """Whatever names and addresses led here: mail handed to ourselves would come back for ever. A relay host at a
+        port of its own may well be another server on this very machine."""
+        transport = self.target.transport
+        if transport.kind is not TransportKind.MX and transport.port != SMTP_PORT:
+            return False
+        return reply.lines[0].split(" ", 1)[0].lower() == self._craft.hostname.lower()
 
     def _secure(self) -> None:
         """STARTTLS where it is offered (opportunistic, RFC 7435), unless TLS is there or was tried in vain."""

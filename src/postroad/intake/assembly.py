@@ -71,7 +71,7 @@ def assemble(
             (submission or Submission()).send_as,
         ),
     )
-    return Intake(services, _policy(store, limits), hostname)
+    return Intake(services, _policy(store, limits, hostname), hostname)
 
 
 def _birth(delivery: DeliverySettings) -> Birth:
@@ -79,11 +79,13 @@ def _birth(delivery: DeliverySettings) -> Birth:
     return Birth(timedelta(seconds=second_try), timedelta(seconds=delivery.expire_after))
 
 
-def _policy(store: Store, limits: Limits) -> Policy:
+def _policy(store: Store, limits: Limits, hostname: str) -> Policy:
     return Policy(
         max_message_size=limits.max_message_size,
         max_recipients=limits.max_recipients,
         max_received_fields=limits.max_received_fields,
         max_header_size=limits.max_header_size,
         has_room=store.has_room,
+        hostname=hostname,
+        max_own_received_fields=limits.max_own_received_fields,
     )

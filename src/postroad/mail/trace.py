@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
@@ -61,6 +62,12 @@ def delivered_to(address: str) -> bytes:
 def received_count(header: Header) -> int:
     """How many hops the message has behind it (RFC 5321 §6.3)."""
     return header.count(b"received")
+
+
+def received_by(header: Header, hostname: str) -> int:
+    """How many of them a host of that name has added, as far as the fields tell the truth."""
+    stamp = re.compile(rb"(?:^|\s)by\s+" + re.escape(hostname.encode()) + rb"(?=[\s;(]|$)", re.IGNORECASE)
+    return sum(stamp.search(value) is not None for value in header.all(b"received"))
 
 
 def delivered_before(header: Header, mailboxes: Iterable[str]) -> str:

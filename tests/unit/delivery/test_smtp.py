@@ -316,6 +316,27 @@ async def test_a_refusal_for_good_counts_only_when_all_hosts_agree(world, greeti
     assert len(basket.requests) == 1
 
 
+@pytest.mark.parametrize("name", ["mail.ours.test", "MAIL.ours.test at your service"])
+@pytest.mark.parametrize("verb", ["EHLO", "HELO"])
+async def test_a_host_that_is_ourselves_gets_nothing(world, name, verb):
+    answers = {"EHLO": f"250 {name}"} if verb == "EHLO" else {"EHLO": "502 what?", "HELO": f"250 {name}"}
+    world.remote = Remote(answers)
+    world.remote.listen(world.network, "192.0.2.9")
+    world.zone.address_records["one.mx.test"] = ["192.0.2.9"]
+    basket = await world.send(request())
+    status = world.failure.status
+    assert (status.reply_code, str(status.enhanced)) == (554, "5.4.6")
+    assert status.cause == "one.mx.test greets us with our own name"
+    assert len(basket.requests) == 1
+
+
+@pytest.mark.parametrize(("port", "delivered"), [(25, False), (2525, True)])
+async def test_a_relay_at_a_port_of_its_own_may_have_our_name(world, port, delivered):
+    Remote({"EHLO": "250 mail.ours.test"}).listen(world.network, "192.0.2.9", port)
+    basket = await world.send(request(), hop=Transport(TransportKind.HOST, "host:x", "192.0.2.9", port))
+    assert bool(basket.outcomes) == delivered
+
+
 async def test_nobody_listens(world):
     world.zone.address_records["one.mx.test"] = ["192.0.2.99"]
     await world.send(request())

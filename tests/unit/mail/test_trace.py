@@ -4,7 +4,7 @@ import pytest
 
 from postroad.mail.envelope import Origin, TlsInfo
 from postroad.mail.header import Header
-from postroad.mail.trace import delivered_before, delivered_to, received, received_count, return_path
+from postroad.mail.trace import delivered_before, delivered_to, received, received_by, received_count, return_path
 
 WHEN = datetime(2025, 11, 24, 9, 5, 7, tzinfo=UTC)
 
@@ -76,3 +76,16 @@ def test_loops_are_seen():
     assert delivered_before(header, ["ann@y.test", "bob@y.test"]) == "bob@y.test"
     assert delivered_before(header, ["ann@y.test"]) == ""
     assert delivered_before(Header(b"\r\n"), ["ann@y.test"]) == ""
+
+
+def test_our_own_stamps_are_told_from_those_of_others():
+    header = Header(
+        b"Received: from x (x [192.0.2.1])\r\n\tby MX.ours.test with ESMTP id 1;\r\n\tnow\r\n"
+        b"Received: by mx.ours.test; now\r\n"
+        b"Received: from mx.ours.test by other.test; now\r\n"
+        b"Received: by mx.ours.test.evil.test; now\r\n"
+        b"Received: by notmx.ours.test; now\r\n"
+        b"Received: by mxxours.test; now\r\n\r\n"
+    )
+    assert received_by(header, "mx.ours.test") == 2
+    assert received_by(Header(b"\r\n"), "mx.ours.test") == 0

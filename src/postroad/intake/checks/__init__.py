@@ -19,3 +19,5 @@ class Policy:
     max_received_fields: int
     max_header_size: int
     has_room: Callable[[int], bool]  # whether so many octets more may be stored
+    hostname: str = ""  # ours, as it stands in our Received fields
+    max_own_received_fields: int = 10
