@@ -117,6 +117,8 @@ class _Indexer:
     def entity(self, start: int, depth: int, default: ContentType, wanted: frozenset[bytes]) -> Part:
         """The entity whose header begins at `start`; afterwards `level` and its friends say what ended it."""
         self.parts += 1
+        if self.parts > MAX_PARTS:
+            self.active.clear()  # the rest of the message belongs to this part, empty parts included
         header_end = self.header_end(start)
         cut = bool(self.active) and self._delimiter(start, header_end)
         if cut:
@@ -169,8 +171,6 @@ class _Indexer:
         return depth < MAX_DEPTH and self.parts <= MAX_PARTS
 
     def _leaf_end(self, part: Part) -> None:
-        if self.parts > MAX_PARTS:
-            self.active.clear()  # the rest of the message belongs to this part
         self._delimiter(part.body_start, len(self.content))
         part.body_end = self.stop
 

@@ -142,6 +142,13 @@ def test_part_limit():
     assert cut.children[-1].body_end == len(content)  # the rest is opaque
 
 
+def test_parts_that_are_nothing_but_a_delimiter_line_count_too():
+    content = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n" * (MAX_PARTS + 50)
+    found = index(content)
+    assert len(found.children) == MAX_PARTS
+    assert found.children[-1].body_end == len(content)
+
+
 @pytest.mark.parametrize("unit", [b"Content-Type: message/rfc822\r\n\r\n", None])
 def test_depth_limit(unit):
     content = b"".join(
