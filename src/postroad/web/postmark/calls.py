@@ -14,7 +14,7 @@ from postroad.accounts.tokens import Access
 from postroad.intake.transaction import API_SERVICE
 from postroad.mail.envelope import Origin
 from postroad.ports.sending import ServerRecord, StreamRecord
-from postroad.web.postmark.errors import ApiError, error
+from postroad.web.postmark.errors import WRONG_TOKEN, ApiError, error
 from postroad.web.postmark.idempotency import OnceOnly
 from postroad.web.postmark.outbox import Outbox
 from postroad.web.services import WebServices
@@ -102,7 +102,13 @@ class Call:
         return {key.lower().replace("_", ""): value for key, value in pairs}
 
     async def body(self) -> bytes | bytearray:
-        return await read_body(self.receive)
+        """All of it. It may have taken its time: whose token has been revoked meanwhile is refused. Raises ApiError."""
+        body = await read_body(self.receive)
+        if self.access is not None:
+            self.access = await self.api.services.tokens.current(self.access)
+            if self.access is None:
+                raise error(10, WRONG_TOKEN)
+        return body
 
 
 Handler = Callable[[Call], Awaitable[Answer]]

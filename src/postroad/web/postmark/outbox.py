@@ -129,10 +129,11 @@ class Outbox:
     # --- suppressed recipients ----------------------------------------------------------------------------------------
 
     async def _inactive(self, asker: Asker, letters: Sequence[Letter]) -> dict[str, set[str]]:
-        """By stream, those recipients that get nothing there."""
+        """By stream, those recipients that get nothing there. Only of streams that there are: names are remembered."""
         addresses: dict[str, set[str]] = {}
         for letter in letters:
-            addresses.setdefault(letter.stream or DEFAULT_STREAM, set()).update(map(str, letter.recipients))
+            if (stream := letter.stream or DEFAULT_STREAM) in asker.streams:
+                addresses.setdefault(stream, set()).update(map(str, letter.recipients))
         server = asker.server.id
         return {stream: await self._sending.suppressed(server, stream, some) for stream, some in addresses.items()}
 

@@ -94,6 +94,7 @@ def test_what_is_wrong_is_said(fields, text):
         ({"metadata": {"k" * 20: "v" * 80}}, {"metadata": {"k" * 21: "v"}}),
         ({"headers": [("X-A", "1")] * 100}, {"headers": [("X-A", "1")] * 101}),
         ({"headers": [("X-A", "x" * 16384)]}, {"headers": [("X-A", "x" * 16385)]}),
+        ({"attachments": [file("x" * 1000)]}, {"attachments": [file("x" * 1001)]}),
     ],
 )
 def test_limits_have_two_sides(fits, too_much):
@@ -114,6 +115,13 @@ def test_lines_are_unfolded_so_that_nothing_is_smuggled():
     assert found["subject"] == "one two Bcc: x@y.test"
     assert found["x-a"] == "b Bcc: z@y.test"
     assert found["bcc"] is None
+
+
+@pytest.mark.timeout(20)  # by the square of the spaces it would be hours
+def test_lines_are_joined_in_a_time_that_grows_with_them_alone():
+    spaces = " " * 1_000_000
+    assert str(check(asked(to=f"bob@b.test,{spaces}\n{spaces}carol@b.test")).to[1].address) == "carol@b.test"
+    assert checks._unfolded("Name", f" one{spaces}\r\n \n two{spaces}three\n") == f"one  two{spaces}three"
 
 
 def test_names_that_a_client_has_encoded_already():

@@ -111,6 +111,13 @@ async def test_refusals_are_said_and_recorded(api, fields, code, text):
     assert refusal.text.startswith(text)
 
 
+async def test_names_of_streams_that_are_none_are_not_remembered(api):
+    sending = api.web.services.sending
+    await api.send(MessageStream="nothing" * 1000)
+    await api.send()
+    assert [stream for server, stream in sending._empty if server == api.server.id] == ["outbound"]
+
+
 async def test_an_archived_stream_does_not_send(api):
     await api.web.services.sending.archive_stream(api.server.id, "broadcast")
     assert problem_of(await api.send(MessageStream="broadcast"))[1] == 1236

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postroad.web.postmark import request
 from postroad.web.postmark.errors import ApiError
 from postroad.web.postmark.request import FileRequest, SendRequest, read_json, read_message, text_of
 
@@ -97,6 +98,24 @@ def test_what_is_no_json(body):
         read_json(body)
     assert (caught.value.status, caught.value.code) == (422, 402)
     assert caught.value.text.startswith("Invalid JSON: ")
+
+
+def test_many_small_values_are_more_than_their_octets(monkeypatch):
+    monkeypatch.setattr(request, "MAX_MARKS", 1000)
+    texts = json.dumps({"TextBody": '[{"a":1},' * 1000, "To": "\\" * 999}).encode()
+    assert read_json(texts) == json.loads(texts)  # what stands in a text is no value
+    assert len(read_json(b"[" + b"[]," * 499 + b"[]]")) == 500
+    bombs = (b"[]," * 500, b'{"":0},' * 400, b"1," * 1000, b'"",' * 500, b'"\\"",' * 500)
+    for bomb in bombs:
+        with pytest.raises(ApiError, match="too many values"):
+            read_json(b"[" + bomb + b"0]")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", [b'"', b'\\"', b"\\", b'"\\', b'""', b'"[', b"1 "])
+def test_values_are_counted_in_one_pass(piece):
+    with pytest.raises(ApiError):
+        read_json(b'"' + piece * (3_000_000 // len(piece)))
 
 
 @given(st.dictionaries(NAMES | st.text(max_size=8), JSON, max_size=8) | JSON)

@@ -1,5 +1,7 @@
 """Paths, tokens, types and errors: the same for every call."""
 
+import json
+
 import pytest
 
 from postroad.testing.postmark import JSON, letter, problem_of
@@ -72,6 +74,20 @@ async def test_a_revoked_token(api):
     assert (await api.send()).status_code == 200
     await api.web.services.sending.revoke(token.id)
     assert problem_of(await api.send())[1] == 10
+
+
+async def test_a_token_that_is_revoked_while_the_body_comes(api):
+    (token,) = await api.web.services.sending.tokens(api.server.id)
+    content = json.dumps(letter()).encode()
+
+    async def slowly():
+        yield content[:10]
+        await api.web.services.sending.revoke(token.id)
+        yield content[10:]
+
+    response = await api.web.client.post("/email", content=slowly(), headers=api.header())
+    assert problem_of(response)[:2] == (401, 10)
+    assert await api.messages() == []
 
 
 @pytest.mark.parametrize(
