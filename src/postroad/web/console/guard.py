@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 OPEN = ("login", "enter")  # pages for whoever is not signed in, and all below them
 MAX_FORM = 1 << 20  # octets
+MAX_OPEN_FORM = 128 * 1024  # of whoever is not signed in: a passkey's answer is the longest
+_MAX_FIELDS = 2000
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -41,10 +43,11 @@ class Guard:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        if not request.url.path.startswith(PREFIX):
+        if not scope["path"].startswith(PREFIX):
             refusal = await self._admit(request)
             if refusal is None and request.method not in _SAFE:
                 receive, refusal = await _checked_form(request)
+                refusal = refusal or await self._admit(request)  # a session may have ended while the form came in
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
@@ -62,7 +65,7 @@ class Guard:
             state.actor = Actor("admin", state.admin.email, client_address(request))
             state.csrf_token = csrf_token(secret)
             return None
-        if not _is_open(request.url.path):
+        if not _is_open(request.scope["path"]):
             return sign_in_first(request)
         state.csrf_token = csrf_token(request.cookies.get(cookie_name(request, "visit"), ""))
         return None
@@ -116,7 +119,7 @@ def is_foreign(request: Request) -> bool:
     if site is not None and site != "same-origin":
         return True
     origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host", "")
 
 
 def _is_open(path: str) -> bool:
@@ -128,7 +131,7 @@ async def _checked_form(request: Request) -> tuple[Receive, Response | None]:
     if is_foreign(request):
         return request.receive, _refuse(request, "This request comes from another site's page.")
     given = request.headers.get("x-csrf-token", "")
-    body = await _body(request)
+    body = await _body(request, MAX_FORM if request.state.admin else MAX_OPEN_FORM)
     if body is None:
         return request.receive, problem(request, 413, "Too much", "That is more than this page takes.")
     given = given or _field(request.headers, body)
@@ -144,12 +147,12 @@ def _refuse(request: Request, text: str) -> Response:
     return problem(request, 403, "Nothing was changed", text)
 
 
-async def _body(request: Request) -> bytes | None:
+async def _body(request: Request, limit: int) -> bytes | None:
     """All of it, or None when it is longer than any form of ours."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_FORM:
+        if len(body) > limit:
             return None
     return bytes(body)
 
@@ -157,7 +160,10 @@ async def _body(request: Request) -> bytes | None:
 def _field(headers: Mapping[str, str], body: bytes) -> str:
     if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return ""
-    return parse_qs(body.decode("utf-8", "replace"), max_num_fields=1000).get("csrf_token", [""])[0]
+    try:
+        return parse_qs(body.decode("utf-8", "replace"), max_num_fields=_MAX_FIELDS).get("csrf_token", [""])[0]
+    except ValueError:  # more fields than any form of ours has
+        return ""
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
@@ -32,6 +32,7 @@ THEMES = ("light", "dark")
 _TOLD = "postroad-told"  # the cookie that carries a word about what was done to the next page
 _ZONE = "postroad-zone"
 _THEME = "postroad-theme"
+_MAX_ZONE = 64  # characters of a zone's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ def frame(request: Request) -> dict[str, Any]:
 
 def reader_zone(request: Request) -> tzinfo:
     """The zone that the reader's browser told, else UTC."""
-    return _zone(request.cookies.get(_ZONE, ""))
+    name = request.cookies.get(_ZONE, "")
+    return _zone(name) if 0 < len(name) <= _MAX_ZONE else UTC
 
 
 def done(request: Request, path: str, text: str = "", *, kind: str = "good") -> Response:
@@ -138,7 +140,7 @@ def _told(request: Request) -> Mapping[str, str] | None:
     try:
         value = json.loads(unquote(request.cookies[_TOLD]))
         return {"text": str(value["text"]), "kind": str(value["kind"])}
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         return None
 
 
@@ -156,10 +158,10 @@ def _current(sections: Sequence[Section], path: str) -> str:
     return max(inside or home, key=lambda section: len(section.path)).key if inside or home else ""
 
 
-@cache
+@lru_cache(maxsize=1024)  # a cookie has the name, and anybody can send cookies
 def _zone(name: str) -> tzinfo:
     try:
-        return ZoneInfo(name) if name else UTC
+        return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return UTC
 

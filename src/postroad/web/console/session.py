@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -53,9 +52,8 @@ def open_page(request: Request, template: str, *, status: int = 200, **context: 
 
 def next_path(text: str) -> str:
     """Where to go after signing in: a page of the console, whatever a link says."""
-    parts = urlsplit(text)
-    is_ours = not parts.scheme and not parts.netloc and text.startswith(f"{ROOT}/") and "\\" not in text
-    return text if is_ours and text.isprintable() and " " not in text else url()
+    is_ours = text.startswith(f"{ROOT}/") and text.isprintable() and not {" ", "\\"} & set(text)
+    return text if is_ours else url()
 
 
 # --- the step between -------------------------------------------------------------------------------------------------

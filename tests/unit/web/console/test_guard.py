@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 from starlette.routing import Mount, Route
 
@@ -42,6 +44,11 @@ class TestSession:
             answer = await console.get(path)
             assert answer.status_code in (303, 404), path
             assert "Messages" not in answer.text
+
+    async def test_no_host_leads_around_it(self, console: Console) -> None:
+        for host in ("x/console/login?", "x/console/static/?", "x/console/login#", "login/console/static/"):
+            answer = await console.get("messages", Host=host)
+            assert answer.status_code == 303, host
 
     async def test_where_one_wanted_to_go_is_kept(self, console: Console) -> None:
         answer = await console.get("messages?q=state%3Abounced")
@@ -108,6 +115,29 @@ class TestToken:
         answer = await alice.post("sign-out", {"more": "x" * ((1 << 20) + 1)})
         assert answer.status_code == 413
 
+    async def test_a_stranger_s_form_is_cut_sooner(self, console: Console) -> None:
+        await console.get("login")
+        assert (await console.post("login", {"more": "x" * 120_000})).status_code == 401
+        assert (await console.post("login", {"more": "x" * 140_000})).status_code == 413
+
+    async def test_a_form_with_more_fields_than_any_of_ours(self, console: Console) -> None:
+        await console.get("login")
+        assert (await console.post("login", {f"f{n}": "" for n in range(2001)})).status_code == 403
+
+    async def test_a_session_that_ends_while_the_form_comes_changes_nothing(self, alice: Console) -> None:
+        (record,) = await alice.services.admins.sessions(alice.alice.id)
+        form = f"email=mallory%40example.com&how=link&csrf_token={alice.token()}".encode()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield form[:10]
+            await alice.services.admins.end_session(record.id)
+            yield form[10:]
+
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        answer = await alice.client.post("/console/admins/new", content=slowly(), headers=headers)
+        assert answer.headers["location"] == "/console/login"
+        assert len(await alice.services.admins.list()) == 1
+
     async def test_a_multipart_form_needs_the_header(self, alice: Console) -> None:
         files = {"csrf_token": (None, alice.token())}
         assert (await alice.client.post("/console/sign-out", files=files)).status_code == 403
@@ -121,6 +151,8 @@ class TestOrigin:
             {"Sec_Fetch_Site": "none"},
             {"Origin": "https://evil.example"},
             {"Origin": "null"},
+            {"Origin": "http://["},
+            {"Origin": "mail.example.test"},
         )
         for headers in strangers:
             assert (await alice.post("sign-out", **headers)).status_code == 403, headers

@@ -308,6 +308,8 @@ class TestNext:
             "/consolex/",
             "/api/v1",
             "javascript:alert(1)",
+            "//[",
+            "http://[/console/",
             "/console/\r\nSet-Cookie: x=y",
             "",
         ],

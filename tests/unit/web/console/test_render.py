@@ -15,7 +15,7 @@ from postroad.web.console import wording
 from postroad.web.console.assets import FOLDER, Assets, shipped
 from postroad.web.console.browsers import browser_name
 from postroad.web.console.icons import NAMES, icon
-from postroad.web.console.render import url
+from postroad.web.console.render import _zone, url
 
 NOW = datetime(2026, 11, 23, 14, 3, 22, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -163,13 +163,21 @@ class TestPages:
     async def test_a_word_that_somebody_made_up_is_only_text(self, alice: Console) -> None:
         alice.client.cookies.set("postroad-told", "%7B%22text%22%3A%22%3Cb%3Ehi%22%2C%22kind%22%3A%22good%22%7D")
         assert "&lt;b&gt;hi" in (await alice.get("security")).text
-        alice.client.cookies.set("postroad-told", "%7Bnonsense")
-        assert (await alice.get("security")).status_code == 200
+        for nonsense in ("%7Bnonsense", "[" * 3000):
+            alice.client.cookies.set("postroad-told", nonsense)
+            assert (await alice.get("security")).status_code == 200
 
     async def test_times_are_told_in_the_zone_that_the_browser_named(self, alice: Console) -> None:
         for zone in ("Asia/Tokyo", "../../etc/passwd", "Nowhere/At_all", "x" * 5000):
             alice.client.cookies.set("postroad-zone", zone)
             assert (await alice.get("security")).status_code == 200, zone
+
+    async def test_zones_that_strangers_make_up_are_not_remembered(self, console: Console) -> None:
+        before = _zone.cache_info()
+        for name in ("x" * 65, "y" * 20_000):
+            await console.get("login", Cookie=f"postroad-zone={name}")
+        assert _zone.cache_info() == before
+        assert before.maxsize
 
     async def test_the_theme_that_was_chosen(self, alice: Console) -> None:
         alice.client.cookies.set("postroad-theme", "dark")
