@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -20,6 +21,7 @@ from postroad.web.wire import Asgi, Receive, Scope, Send, respond
 
 DOCUMENT = "/api/openapi.json"
 TEXT = b"text/plain; charset=utf-8"
+_IN_WORDS = "@:!$&'()*+,;="  # signs that stand for themselves in a word of a path (RFC 3986 §3.3)
 
 ROUTES = (
     *messages.ROUTES,
@@ -78,6 +80,7 @@ class Api:
             given["query"] = read_query(scope, one.query)
         if one.body is not None:
             given["body"] = await read_json(scope, receive, one.body)
+            call = await admit(scope, self._services, one.route.scope)  # the key may be revoked by now
         await _answer(scope, send, one, await one.route.handler(call, **given), given)
 
     async def _plain(self, scope: Scope, path: str, send: Send) -> None:
@@ -118,8 +121,8 @@ async def _answer(scope: Scope, send: Send, one: Plan, result: Any, given: Mappi
         return
     fields = []
     if one.route.location:
-        where = one.route.location.format(**given, made=result)
-        fields.append((b"location", f"{ROOT}{where}".encode()))
+        words = [quote(word.format(**given, made=result), safe=_IN_WORDS) for word in one.route.location.split("/")]
+        fields.append((b"location", f"{ROOT}{'/'.join(words)}".encode()))
     if result is None:
         await send({"type": "http.response.start", "status": 204, "headers": fields})
         await send({"type": "http.response.body", "body": b""})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from postroad.accounts.tokens import SCOPES
 from postroad.testing.api import PLANS, Api, filled, scopes_but
 from postroad.web.console.guard import csrf_token
@@ -54,6 +56,20 @@ async def test_a_revoked_key_opens_nothing_more(api: Api) -> None:
     await api.send("DELETE", f"/tokens/{made['id']}", status=204)
     assert "revoked" in await key.refused("GET", "/domains", 401)
     assert "already" in await api.refused("DELETE", f"/tokens/{made['id']}", 409)
+
+
+async def test_a_key_that_is_revoked_while_the_body_comes_changes_nothing(api: Api) -> None:
+    made = await api.services.sending.add_key("stolen", ["tenants:write"])
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b'{"name":'
+        await api.services.sending.revoke(made.record.id)
+        yield b'"example.com"}'
+
+    headers = {"authorization": f"Bearer {made.secret}", "content-type": "application/json"}
+    answer = await api.nobody().ask("POST", "/domains", content=slowly(), headers=headers)
+    assert answer.status_code == 401
+    assert await api.services.administration.domains() == []
 
 
 async def test_other_credentials_are_none(api: Api) -> None:

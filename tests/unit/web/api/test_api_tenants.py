@@ -9,6 +9,14 @@ async def with_domain(api: Api) -> None:
     await api.send("POST", "/domains", {"name": "example.com"}, status=201)
 
 
+async def test_a_name_stands_in_an_address_as_one_word(api: Api) -> None:
+    await with_domain(api)
+    for address in ("a/b@example.com", '"<b>/../x"@example.com', "ü?#%2f@example.com"):
+        made = await api.ask("POST", "/accounts", json={"address": address, "password": "long enough"})
+        shown = await api.get(made.headers["location"])
+        assert shown["address"] == made.json()["address"]
+
+
 class TestDomains:
     async def test_added_shown_and_removed(self, api: Api) -> None:
         made = await api.ask("POST", "/domains", json={"name": "EXAMPLE.com"})
