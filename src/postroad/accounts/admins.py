@@ -132,7 +132,7 @@ class Admins:
 
         None for any reason that a stranger may hear. Raises TooManyLogins.
         """
-        await self._throttle.admit(client, email)
+        await self._throttle.admit(client, _one_spelling(email))
         record = await self.verify(email, password)
         if record is None:
             await self.refused(email, client, "wrong name or password")
@@ -324,6 +324,15 @@ class Admins:
     async def close(self) -> None:
         """Wait for times of last use that are being written."""
         await self._sessions.close()
+
+
+def _one_spelling(email: str) -> str:
+    """What attempts are counted by: `"alice"@example.com` is nobody else than `alice@example.com`, and has no tries of
+    its own."""
+    try:
+        return Address.parse(email.strip()).key
+    except AddressError:
+        return email  # of nobody
 
 
 def _get(tx: Tx, admin: AdminId) -> AdminRecord:

@@ -111,6 +111,15 @@ async def test_names_are_compared_as_people_type_them(alice):
         await alice.throttle.admit("", EMAIL)
 
 
+async def test_another_spelling_of_the_name_has_no_tries_of_its_own(alice):
+    spellings = ('"alice"@example.com', '"\\alice"@EXAMPLE.com', "alice@ｅxample.com", "alice@example。com", EMAIL)
+    for spelling in spellings:
+        assert await alice.admins.log_in(spelling, "wrong") is None
+    for spelling in spellings:
+        assert await alice.admins.verify(spelling, PASSWORD)  # each of them would open
+    assert await wait_after(alice, "", EMAIL, 1) == 2
+
+
 @pytest.mark.parametrize("name", ["\0", "\ud800", "x" * 100_000, "a\nb"])
 async def test_any_name_can_be_counted(alice, name):
     await alice.throttle.admit("not an address\0", name)
