@@ -47,9 +47,9 @@ QUERIES = (
     "from:alice", "to:bob@", "address:carol", "to:jones@far", "subject:hello", "subject:re", "sale", "müll", "daily-re",
     "tag:wel", "tag:reset", "reply:queued", 'reply:"451 4.7.1 grey"', 'reply:"mailbox full"', "reply:sorry",
     "reply:4f2", 'reply:"over quota"', "state:bounced", "state:failed", "state:deferred", "state:queued state:expired",
-    "from:alice to:bob state:delivered", "stream:outbound", "server:shop invoice", "server:2", "server:nobody", "zzz",
-    "since:1m", "until:1m inv", "on:today reinvest", "id:0", "/11", '"7/11"', 'reply:"bob"', "example to:bob",
-    "from:hello subject:alice", "id:0 invoice",
+    "from:alice to:bob state:delivered", "stream:outbound", "server:shop invoice", "server:2", "server:nobody",
+    "server:99999999999999999999", "zzz", "since:1m", "until:1m inv", "on:today reinvest", "id:0", "/11", '"7/11"',
+    'reply:"bob"', "example to:bob", "from:hello subject:alice", "id:0 invoice",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from msgspec.structs import replace
 
@@ -40,6 +40,7 @@ DEFERRED = "deferred"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d{1,5})([mhdw])")
 _DAYS = {"today": 0, "yesterday": 1}
+_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)  # no mail is older, or younger
 _PART = re.compile(r'([A-Za-z-]+):(?:"([^"]*)"?|(\S*))|"([^"]*)"?|(\S+)')  # a quote half typed goes to the end
 
 
@@ -129,18 +130,23 @@ def _state(reading: _Reading, value: str) -> None:
 
 
 def _since(reading: _Reading, value: str) -> None:
-    reading.change(since=_moments(reading, "since", value)[0])
+    reading.change(since=_clamped(_moments(reading, "since", value)[0]))
 
 
 def _until(reading: _Reading, value: str) -> None:
-    reading.change(until=_moments(reading, "until", value)[1])
+    reading.change(until=_clamped(_moments(reading, "until", value)[1]))
 
 
 def _on(reading: _Reading, value: str) -> None:
     since, until = _moments(reading, "on", value)
     if since == until:
         raise QueryError("`on:` wants a day, such as on:2026-11-23 or on:yesterday; `since:` takes spans and times.")
-    reading.change(since=since, until=until)
+    reading.change(since=_clamped(since), until=_clamped(until))
+
+
+def _clamped(moment: datetime) -> datetime:
+    """Within the times that can be reckoned with."""
+    return min(max(moment, _EARLIEST), _LATEST)
 
 
 def _moments(reading: _Reading, name: str, value: str) -> tuple[datetime, datetime]:

@@ -35,6 +35,7 @@ WINDOW = 20_000  # rows looked at in one read: a fraction of a second
 BATCH = 200  # proposals looked at in one read
 FIRST_MORE = 10  # proposals at first, beside those that a page needs: most of them fit
 PATIENCE = 0.8  # seconds
+MAX_DIGITS = 10  # of a server's number
 
 _EVERYTHING = Coverage(MessageId(0), EventId(0))  # of which an index knows nothing: all of it is read
 
@@ -162,7 +163,8 @@ def _exactly(tx: Tx, query: MessageQuery) -> MessageQuery | None:
     """The query with names and whole ids looked up; None when nothing can fit."""
     if query.server:
         server = tx.servers.by_name(query.server)
-        number = server.id if server else int(query.server) if query.server.isdecimal() else None
+        is_number = query.server.isdecimal() and len(query.server) < MAX_DIGITS
+        number = server.id if server else int(query.server) if is_number else None
         if number is None:
             return None
         query = replace(query, server_id=ServerId(number))

@@ -122,12 +122,14 @@ def _received(detail: _Detail) -> _Telling:
     helo = f" ({detail['helo']})" if detail["helo"] else ""
     size = f", {detail['size']} octets" if detail["size"] else ""
     source = f" from {detail['client']}{helo}" if detail["client"] else ""
-    return f"received{source}{detail.after(' by ', 'protocol')}{size}", None
+    asked = detail.after("; asked for: ", "wishes")
+    return f"received{source}{detail.after(' by ', 'protocol')}{size}{asked}", None
 
 
 def _queued(detail: _Detail) -> _Telling:
     way = f", {detail['via']} for {detail['orig']}" if detail["via"] else detail.after(", sent to ", "orig")
-    return f"queued for {_next_hop(detail['dest'])}{way}", None
+    held = f", held until {_date_time(detail['release'])}" if detail["release"] else ""
+    return f"queued for {_next_hop(detail['dest'])}{way}{held}", None
 
 
 def _deferred(detail: _Detail) -> _Telling:
@@ -193,6 +195,11 @@ def _clock_time(text: str) -> str:
     """A recorded time, in the reader's zone."""
     moment = _moment(text)
     return moment.astimezone().strftime("%H:%M:%S") if moment else text
+
+
+def _date_time(text: str) -> str:
+    moment = _moment(text)
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else text
 
 
 def _secured(attempt: Attempt) -> str:

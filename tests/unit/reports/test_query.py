@@ -13,6 +13,7 @@ from postroad.ports.store import DeliveryState
 from postroad.ports.uuids import uuid_text
 from postroad.reports.query import NAMES, QueryError, parse
 
+EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")  # 23:30 there
 ANYWHERE = (SearchField.SENDER, SearchField.RECIPIENT, SearchField.SUBJECT, SearchField.TAG, SearchField.IDENT)
@@ -106,6 +107,12 @@ def test_states_may_be_begun_and_are_alternatives() -> None:
         ("until:2026-11-20", None, datetime(2026, 11, 20, 23, tzinfo=UTC)),
         ("since:2026-11-20T09:00", datetime(2026, 11, 20, 8, tzinfo=UTC), None),
         ("since:2026-11-20T09:00Z", datetime(2026, 11, 20, 9, tzinfo=UTC), None),
+        ("since:0001-01-01", EARLIEST, None),
+        ("since:0001-01-01T00:00:00+23:59", EARLIEST, None),
+        ("since:99999w", EARLIEST, None),
+        ("on:0001-01-01", EARLIEST, EARLIEST),
+        ("until:9999-12-30", None, LATEST),
+        ("until:9999-12-31T23:59:59.999999-23:59", None, LATEST),
     ],
 )
 def test_times_are_the_readers(text: str, since: datetime | None, until: datetime | None) -> None:
