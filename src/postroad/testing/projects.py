@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from postroad.accounts.administration import Administration
 from postroad.accounts.admins import Admins
+from postroad.accounts.apppasswords import AppPasswords
 from postroad.accounts.audit import AuditLog
 from postroad.accounts.credentials import Credentials
 from postroad.accounts.logins import Throttle
@@ -47,9 +48,12 @@ class Tenancy:
         self.ids = ids
         self.signals = LocalSignals()
         self.workers = CountingWorkers()
-        random = SystemRandomness()
+        random = self.random = SystemRandomness()
         self.credentials = Credentials(store, self.workers, clock, random, self.signals, at_once=2)
         self.throttle = Throttle(store, clock)
+        self.app_passwords = AppPasswords(
+            store, self.credentials, clock=clock, ids=ids, signals=self.signals, random=random
+        )
         self.administration = Administration(store, self.credentials, clock, ids, self.signals)
         self.sending = Sending(store, clock, ids, self.signals, random)
         self.tokens = Tokens(store, clock, self.signals)
@@ -66,3 +70,4 @@ class Tenancy:
     async def close(self) -> None:
         await self.admins.close()
         await self.tokens.close()
+        await self.app_passwords.close()

@@ -12,6 +12,7 @@ async def tenancy(tmp_path, monkeypatch):
     """The services over a real store; hashing costs nothing and is counted."""
     monkeypatch.setattr(passwords, "make_secret", lambda password, *_: passwords.Secret(f"hash of {password}", b""))
     monkeypatch.setattr(passwords, "is_current", lambda *_: True)
+    monkeypatch.setattr(passwords, "SCRAM_ITERATIONS", 2)
     monkeypatch.setattr(passwords, "matches", lambda hashed, password: hashed == f"hash of {password}")
     clock = JumpingClock()
     async with open_store(tmp_path, clock=clock) as store:

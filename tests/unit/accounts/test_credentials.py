@@ -187,3 +187,33 @@ async def test_administration_refuses_in_words_and_lists(world):
     assert (await world.admin.account(ALICE)).quota_bytes == 7
     await world.admin.remove_alias("info@example.com")
     await world.admin.remove_domain("relay.test")
+
+
+async def test_a_password_that_is_not_kept_as_ours_is_hashed_anew_behind_the_login(world, monkeypatch):
+    monkeypatch.setattr(passwords, "is_current", lambda secret, _: secret.scram == b"keys")
+    monkeypatch.setattr(passwords, "make_secret", lambda password, *_: passwords.Secret(f"hash of {password}", b"keys"))
+    first = await world.credentials.verify(ALICE, "secret")
+    await world.credentials.close()
+    account = world.store.tx.accounts.by_address(ALICE)
+    assert (account.scram, account.credential_version) == (b"keys", first.credential_version)
+    world.workers.runs = 0
+    await world.credentials.verify(ALICE, "secret")
+    await world.credentials.close()
+    assert world.workers.runs == 0
+
+
+async def test_hashing_anew_never_brings_an_old_password_back(world, monkeypatch):
+    monkeypatch.setattr(passwords, "is_current", lambda *_: False)
+    await world.credentials.verify(ALICE, "secret")
+    await world.admin.set_password(ALICE, "new")
+    await world.credentials.close()
+    assert world.store.tx.accounts.by_address(ALICE).password_hash == "hash of new"
+
+
+async def test_salts_are_of_the_installation(world):
+    salts = world.credentials.salts
+    assert await salts.of(ALICE) == await salts.of(" Alice@Example.com")
+    assert await salts.of(ALICE) != await salts.of("bob@example.com")
+    again = type(salts)(world.store, SystemRandomness())
+    assert await again.of(ALICE) == await salts.of(ALICE)
+    assert len(await salts.of("\ud800")) == 16

@@ -1,13 +1,12 @@
 """SCRAM, the server's side: the RFCs' own examples, binding, and everything that must not succeed."""
 
-import hashlib
-import hmac
-from base64 import b64decode, b64encode
+from base64 import b64decode
 
 import pytest
 
 from postroad.proto.sasl.exchange import Binding, Challenge, Failure, KeysWanted, Proven
 from postroad.proto.sasl.scram import ScramKeys, ScramServer, hash_of, invented_keys, make_keys
+from postroad.testing.sasl import ScramClient as Client
 
 PASSWORD = b"pencil"
 NONCE = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
@@ -21,34 +20,14 @@ def keys_of(password: bytes, function: str = "sha256", salt: bytes = SALT, itera
     return make_keys(mechanism, password, salt, iterations)
 
 
-class Client:
-    """The other side, as a library would have it."""
-
-    def __init__(self, password: bytes, *, header: bytes = b"n,,", data: bytes = b"", name: bytes = b"user") -> None:
-        self._password = password
-        self._header = header
-        self._data = data
-        self._bare = b"n=" + name + b",r=client-nonce"
-        self.first = header + self._bare
-
-    def final(self, challenge: bytes, *, function: str = "sha256", nonce: bytes | None = None) -> bytes:
-        fields = dict(field.split(b"=", 1) for field in challenge.split(b","))
-        salted = hashlib.pbkdf2_hmac(function, self._password, b64decode(fields[b"s"]), int(fields[b"i"]))
-        key = hmac.digest(salted, b"Client Key", function)
-        without = b"c=" + b64encode(self._header + self._data) + b",r=" + (nonce or fields[b"r"])
-        message = b",".join((self._bare, challenge, without))
-        signature = hmac.digest(hashlib.new(function, key).digest(), message, function)
-        return without + b",p=" + b64encode(bytes(a ^ b for a, b in zip(key, signature, strict=True)))
-
-
-def run(server: ScramServer, client: Client, keys: ScramKeys, function: str = "sha256"):
+def run(server: ScramServer, client: Client, keys: ScramKeys):
     """To the step after the client's final message, or to an earlier failure."""
     wanted = server.step(client.first)
     if isinstance(wanted, Failure):
         return wanted
     assert isinstance(wanted, KeysWanted)
     challenge = server.provide([keys])
-    return server.step(client.final(challenge.data, function=function))
+    return server.step(client.final(challenge.data))
 
 
 @pytest.mark.parametrize(
@@ -165,6 +144,15 @@ def test_a_proof_cut_short_is_no_proof():
     server.step(client.first)
     final = client.final(server.provide([keys_of(PASSWORD)]).data)
     assert isinstance(server.step(final[: final.index(b"p=")] + b"p=AAAA"), Failure)
+
+
+@pytest.mark.parametrize("function", ["sha256", "sha1"])
+def test_both_sides_prove_that_they_know_the_password(function):
+    client = Client(PASSWORD, function=function)
+    server = ScramServer("SCRAM-SHA-256" if function == "sha256" else "SCRAM-SHA-1", NONCE)
+    end = run(server, client, keys_of(PASSWORD, function))
+    assert client.trusts(end.data)
+    assert not client.trusts(b"v=" + end.data[2:][::-1])
 
 
 def test_nothing_may_come_behind_the_proof():
