@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
-from tests.browser.harness import Stage, Visit, chromium, context, watch
+from playwright.sync_api import Browser, Page, sync_playwright
+from tests.browser.harness import Stage, Visit, chromium, context, sign_in, watch
 
 
 class Driver:
@@ -79,29 +79,50 @@ def secret(stage: Stage) -> str:
     return stage.session()
 
 
+class Tab:
+    """The page that tests take turns with: a new one for each would cost as much as the test."""
+
+    def __init__(self, browser: Browser, stage: Stage) -> None:
+        self._profile = context(browser, stage)
+        self._page: Page | None = None
+
+    @property
+    def page(self) -> Page:
+        if self._page is None or self._page.is_closed():
+            self._page = self._profile.new_page()
+            self._page.on("crash", lambda page: page.close())
+        return self._page
+
+
+@pytest.fixture(scope="session")
+def tab(driver: Driver, stage: Stage) -> Tab:
+    with driver.on():
+        return Tab(driver.browser, stage)
+
+
 @pytest.fixture
-def visit(inside: None, browser: Browser, stage: Stage, secret: str) -> Iterator[Visit]:
+def visit(inside: None, tab: Tab, stage: Stage, secret: str) -> Iterator[Visit]:
     """A page of the signed-in administrator. Whatever went wrong in it fails the test."""
-    yield from _visit(browser, stage, secret)
+    yield from _visit(tab, stage, secret)
 
 
 @pytest.fixture
-def newcomer(inside: None, browser: Browser, empty_stage: Stage) -> Iterator[Visit]:
+def newcomer(inside: None, tab: Tab, empty_stage: Stage) -> Iterator[Visit]:
     """A page of the administrator of a server that has nothing yet."""
-    yield from _visit(browser, empty_stage, empty_stage.session())
+    yield from _visit(tab, empty_stage, empty_stage.session())
 
 
 @pytest.fixture
-def stranger(inside: None, browser: Browser, stage: Stage) -> Iterator[Visit]:
+def stranger(inside: None, tab: Tab, stage: Stage) -> Iterator[Visit]:
     """A page of somebody who has not signed in."""
-    yield from _visit(browser, stage, "")
+    yield from _visit(tab, stage, "")
 
 
-def _visit(browser: Browser, stage: Stage, secret: str) -> Iterator[Visit]:
-    profile = context(browser, stage, secret)
-    made = watch(profile.new_page(), stage.origin)
+def _visit(tab: Tab, stage: Stage, secret: str) -> Iterator[Visit]:
+    sign_in(tab.page.context, stage, secret)
+    made = watch(tab.page, stage.origin)
     try:
         yield made
-        assert not made.unexpected(), "\n".join(made.unexpected())
     finally:
-        profile.close()
+        made.leave()
+    assert not made.unexpected(), "\n".join(made.unexpected())

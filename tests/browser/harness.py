@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -69,8 +69,8 @@ AXE = """async (rules) => {
     one.nodes.slice(0, 3).map((node) => node.target.join(" ") + " (" + node.any.map((why) => why.message)
       .slice(0, 1).join("") + ")").join("; "));
 }"""
-# What another theme or width can break; the rest is the same page.
-ELSEWHERE = ("color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable", "landmark-unique")
+# What a narrow window can break; the rest is the same page.
+WHEN_NARROW = ("color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable", "landmark-unique")
 
 
 def required(what: str, found: T | None) -> T:
@@ -201,6 +201,7 @@ class Visit:
     page: Page
     origin: str
     troubles: list[str] = field(default_factory=list)
+    listeners: dict[str, Callable[..., None]] = field(default_factory=dict)
     _expected: list[str] = field(default_factory=list)
 
     # -- what happens in it --------------------------------------------------------------------------------------------
@@ -231,6 +232,14 @@ class Visit:
     def trouble(self, text: str) -> None:
         self.troubles.append(f"{self.page.url}: {text}")
 
+    def leave(self) -> None:
+        """The page is as new for whoever comes next."""
+        for event, listener in self.listeners.items():
+            self.page.remove_listener(event, listener)
+        self.page.goto("about:blank")
+        self.page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
+        self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
+
     def unexpected(self) -> list[str]:
         return [text for text in self.troubles if not any(re.search(each, text) for each in self._expected)]
 
@@ -246,8 +255,11 @@ class Visit:
             for theme in themes if everywhere else themes[:1]:
                 self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
                 self.settle()
-                rules = () if (width, theme) == (WIDE[0], THEMES[0]) else ELSEWHERE
-                problems += [f"{width} {theme}: {text}" for text in self.faults(rules)]
+                faults = [
+                    *self.seen(),
+                    *(self._axe(() if width == WIDE[0] else ELSEWHERE) if theme == themes[0] else ()),
+                ]
+                problems += [f"{width} {theme}: {text}" for text in faults]
                 self.page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{theme}.png")
         self.page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
         assert not problems, f"{self.page.url}:\n" + "\n".join(problems)
@@ -262,7 +274,11 @@ class Visit:
     def faults(self, rules: Sequence[str] = (), *, without: str = "") -> list[str]:
         """What is wrong with the page as it stands now; of axe's rules all, or these, or all but one."""
         found = self._axe(rules)
-        return [*self.page.evaluate(CHECKS), *(one for one in found if one.partition(":")[0] != without)]
+        return [*self.seen(), *(one for one in found if one.partition(":")[0] != without)]
+
+    def seen(self) -> list[str]:
+        """What our own eye finds."""
+        return list(self.page.evaluate(CHECKS))
 
     def _axe(self, rules: Sequence[str]) -> list[str]:
         source = npm.find(AXE_FILE)
@@ -291,30 +307,34 @@ def watch(page: Page, origin: str) -> Visit:
         if response.status >= 400:
             visit.trouble(f"{response.request.method} {response.url} was answered {response.status}")
 
-    page.on("console", said)
-    page.on("pageerror", lambda error: visit.trouble(f"a script failed: {error}"))
-    page.on("request", asked)
-    page.on("response", answered)
-    page.on("requestfailed", lambda request: _failed(visit, request))
+    def failed(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # the page went on to another one
+            visit.trouble(f"{request.url} failed: {request.failure}")
+
+    visit.listeners = {
+        "console": said,
+        "pageerror": lambda error: visit.trouble(f"a script failed: {error}"),
+        "request": asked,
+        "response": answered,
+        "requestfailed": failed,
+    }
+    for event, listener in visit.listeners.items():
+        page.on(event, listener)  # type: ignore[call-overload]
     return visit
 
 
-def _failed(visit: Visit, request: Request) -> None:
-    if request.failure != "net::ERR_ABORTED":  # the page went on to another one
-        visit.trouble(f"{request.url} failed: {request.failure}")
-
-
-def context(browser: Browser, stage: Stage, secret: str = "", **options: Any) -> BrowserContext:
+def context(browser: Browser, stage: Stage, secret: str = "") -> BrowserContext:
     """A fresh browser profile, signed in with `secret`."""
     made = browser.new_context(
-        base_url=stage.origin,
-        viewport={"width": WIDE[0], "height": WIDE[1]},
-        locale="en-GB",
-        timezone_id=ZONE,
-        reduced_motion="reduce",
-        **options,
+        viewport={"width": WIDE[0], "height": WIDE[1]}, locale="en-GB", timezone_id=ZONE, reduced_motion="reduce"
     )
-    made.add_cookies([{"name": "postroad-zone", "value": quote(ZONE, safe=""), "url": stage.origin}])
-    if secret:
-        made.add_cookies([{"name": "postroad-session", "value": secret, "url": stage.origin, "httpOnly": True}])
+    sign_in(made, stage, secret)
     return made
+
+
+def sign_in(profile: BrowserContext, stage: Stage, secret: str) -> None:
+    """As if the last visit had been there, with this session; nothing else is remembered."""
+    profile.clear_cookies()
+    profile.add_cookies([{"name": "postroad-zone", "value": quote(ZONE, safe=""), "url": stage.origin}])
+    if secret:
+        profile.add_cookies([{"name": "postroad-session", "value": secret, "url": stage.origin, "httpOnly": True}])

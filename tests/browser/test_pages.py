@@ -15,11 +15,13 @@ from postroad.ports.store import MessageFilter
 
 @dataclass(frozen=True)
 class Page:
-    """One page: what its picture is called, which route it is of, and where it is (with what the day has)."""
+    """One page: what its picture is called, which route it is of, and where it is (with what the day has). `again`: the
+    route has been seen at both widths in both themes already, and is full of something else now."""
 
     name: str
     route: str
     path: str | Callable[[Stage], str] = ""
+    again: bool = False
 
     def where(self, stage: Stage) -> str:
         if callable(self.path):
@@ -48,14 +50,14 @@ PAGES = [
     Page("overview", "/"),
     Page("security", "/security"),
     Page("messages", "/messages"),
-    Page("messages-found", "/messages", "/messages?q=from%3Ashop%20state%3Adelivered"),
-    Page("messages-none", "/messages", "/messages?q=nobodyhaswrittenthis"),
-    Page("messages-wrong", "/messages", "/messages?q=state%3Alost"),
-    Page("message-delivered", "/messages/{id}", message("Keys")),
-    Page("message-inbound", "/messages/{id}", message("The morning post")),
-    Page("message-bounced", "/messages/{id}", message("Order 4471")),
+    Page("messages-found", "/messages", "/messages?q=from%3Ashop%20state%3Adelivered", again=True),
+    Page("messages-none", "/messages", "/messages?q=nobodyhaswrittenthis", again=True),
+    Page("messages-wrong", "/messages", "/messages?q=state%3Alost", again=True),
+    Page("message-delivered", "/messages/{id}", message("Keys"), again=True),
+    Page("message-inbound", "/messages/{id}", message("The morning post"), again=True),
+    Page("message-bounced", "/messages/{id}", message("Order 4471"), again=True),
     Page("message-waiting", "/messages/{id}", message("Flea market")),
-    Page("message-held", "/messages/{id}", message("Price list")),
+    Page("message-held", "/messages/{id}", message("Price list"), again=True),
     Page("queue", "/queue"),
     Page("domains", "/domains"),
     Page("domain-new", "/domains/new"),
@@ -79,7 +81,7 @@ PAGES = [
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_looks_as_it_should(visit: Visit, stage: Stage, page: Page) -> None:
-    visit.open(page.where(stage)).look(page.name, everywhere=True)
+    visit.open(page.where(stage)).look(page.name, everywhere=not page.again)
 
 
 def test_a_page_that_is_not_there_says_so(visit: Visit) -> None:

@@ -34,8 +34,7 @@ def test_a_domain(visit: Visit) -> None:
     page.get_by_label("Domain", exact=True).fill("new.test")
     submit(visit, "Add the domain")
     expect(told(visit)).to_contain_text("new.test")
-    page.goto("/console/domains/new.test")
-    visit.settle()
+    visit.open("/console/domains/new.test")
     page.get_by_role("button", name="Verify now").click()
     expect(visit.settle().page.get_by_text("Missing").first).to_be_visible()
     confirmed(visit, "Remove", "Remove the domain", "domain-remove")
@@ -50,8 +49,7 @@ def test_a_relay_domain(visit: Visit) -> None:
     page.get_by_label("Host that it is passed on to").fill("inside.relay.test:2525")
     visit.look("domain-new-relay")
     submit(visit, "Add the domain")
-    page.goto("/console/domains/relay.test")
-    visit.settle().look("domain-relay")
+    visit.open("/console/domains/relay.test").look("domain-relay")
     assert page.get_by_text("inside.relay.test").first.is_visible()
 
 
@@ -70,8 +68,7 @@ def test_an_account(visit: Visit) -> None:
     page.get_by_label("Address", exact=True).fill("dora")
     submit(visit, "Add the account")
     visit.look("account-made")
-    page.goto("/console/accounts/dora@one.test")
-    visit.settle()
+    visit.open("/console/accounts/dora@one.test")
     page.get_by_label("Most that it may hold").fill("2G")
     submit(visit, "Set the quota")
     submit(visit, "Set the password")
@@ -86,12 +83,10 @@ def test_an_alias(visit: Visit) -> None:
     page.get_by_label("Goes to", exact=True).fill("bob@two.test\ncarol@one.test")
     submit(visit, "Add the alias")
     expect(told(visit)).to_contain_text("sales@two.test")
-    page.goto("/console/aliases/sales@two.test")
-    visit.settle()
+    visit.open("/console/aliases/sales@two.test")
     page.get_by_label("Goes to", exact=True).fill("bob@two.test")
     submit(visit, "Save")
-    page.goto("/console/aliases/sales@two.test")
-    visit.settle()
+    visit.open("/console/aliases/sales@two.test")
     confirmed(visit, "Remove", "Remove the alias", "alias-remove")
     assert page.get_by_role("link", name="sales@two.test").count() == 0
 
@@ -139,8 +134,7 @@ def test_a_key(visit: Visit) -> None:
     submit(visit, "Make the key")
     expect(page.get_by_role("main")).to_contain_text(re.compile("pr_[A-Za-z0-9_-]{40}"))
     visit.look("key-made")
-    with visit.changing():
-        page.goto("/console/keys")
+    visit.open("/console/keys")
     expect(page.get_by_role("main")).not_to_contain_text(re.compile("pr_[A-Za-z0-9_-]{40}"))
     confirmed(visit, re.compile("^Revoke"), "Revoke the key", "key-revoke")
 
@@ -152,8 +146,7 @@ def test_an_administrator(visit: Visit) -> None:
     submit(visit, "Add the administrator")
     expect(page.get_by_role("main")).to_contain_text("/console/enter?")
     visit.look("admin-made")
-    page.goto("/console/admins")
-    visit.settle().look("admins-two")
+    visit.open("/console/admins").look("admins-two")
     confirmed(visit, re.compile("^Remove"), re.compile("^Remove"), "admin-remove")
     expect(told(visit)).to_contain_text("dave@one.test")
 
@@ -162,8 +155,7 @@ def test_the_audit_log_knows(visit: Visit) -> None:
     page = visit.open("/console/domains/new").page
     page.get_by_label("Domain", exact=True).fill("audited.test")
     submit(visit, "Add the domain")
-    page.goto("/console/audit")
-    visit.settle()
+    visit.open("/console/audit")
     page.get_by_role("main").get_by_role("searchbox").press_sequentially("audited.t")
     expect(page.get_by_role("main").get_by_text("audited.test").first).to_be_visible()
     expect(page.get_by_role("main")).not_to_contain_text("shop@one.test")
