@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from postroad.observe.metrics import Gauge
 from postroad.ports.store import DomainRecord
 from postroad.reports.dnscheck import CheckedRecord, Standing, check_domain
 from postroad.reports.statistics import Span, StatKind
@@ -78,7 +79,7 @@ async def figures(request: Request) -> Response:
 
 
 async def machine(request: Request) -> Response:
-    """Disk and certificate, asked for anew every minute."""
+    """Disk, certificate and lists, asked for anew every minute."""
     return page(request, "machine.html", **await _health(request))
 
 
@@ -110,13 +111,28 @@ class Certificate:
         return int(self.seconds_left // 86_400)
 
 
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The lists of clients in DNS that the front door asks."""
+
+    used: int
+    off: tuple[str, ...]  # their names: those that failed their test
+
+    @classmethod
+    def of(cls, gauges: Sequence[Gauge]) -> Lists:
+        states = {gauge.labels["zone"]: bool(gauge.value) for gauge in gauges if gauge.name == "dns_list_on"}
+        return cls(sum(states.values()), tuple(sorted(zone for zone, is_on in states.items() if not is_on)))
+
+
 async def _health(request: Request) -> dict[str, Any]:
     """From the figures that monitoring reads too."""
-    gauges = {gauge.name: gauge.value for gauge in await _services(request).gauges()}
+    found = await _services(request).gauges()
+    gauges = {gauge.name: gauge.value for gauge in found}
     left = gauges.get("certificate_seconds_left")
     return {
         "disk": Disk(int(gauges["disk_free_bytes"]), int(gauges["disk_size_bytes"])),
         "certificate": None if left is None else Certificate(left),
+        "lists": Lists.of(found),
     }
 
 

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from postroad.app.certificates import seconds_left
+from postroad.intake.checks.zones import Zone
 from postroad.ports.figures import Trouble
 from postroad.ports.store import DomainKind
 from postroad.reports.dnscheck import CheckedRecord, Standing, WantedRecord
@@ -139,6 +140,17 @@ class TestPage:
         text = (await alice.get("overview/machine")).text
         assert " free</b> of " in text
         assert "There is none" in text
+
+    async def test_lists_that_are_switched_off_are_told(self, alice: Console) -> None:
+        assert "Lists of clients" not in (await alice.get("overview/machine")).text
+        alice.web.node.door.zones = zones = (Zone("bl.test"), Zone("wl.test"))
+        text = (await alice.get("overview/machine")).text
+        assert "bl.test, wl.test switched off" in text
+        for zone in zones:
+            zone.switch_on(has_ipv6=False)
+        text = (await alice.get("overview/machine")).text
+        assert "<b>2 in use</b>" in text
+        assert "switched off" not in text
 
     @pytest.mark.parametrize(("left", "kind"), [(-1, "bad"), (13 * 86_400, "warn"), (15 * 86_400, "good")])
     def test_a_certificate_that_ends_soon_is_told(self, left: float, kind: str) -> None:
