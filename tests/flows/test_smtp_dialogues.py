@@ -11,11 +11,12 @@ import pytest
 from postroad.app.build import Node
 from postroad.app.lifecycle import running
 from postroad.config.load import load
+from postroad.testing import smtp as smtp_kit
 from postroad.testing.dialogue import Dialogue, StreamPeer, dialogue_files, play, random_cuts
 from postroad.testing.network import authority, write_certificate
 from postroad.testing.server import prove_ledger, write_configuration
 
-LIMITS = {"max_size": "max_message_size", "max_recipients": "max_recipients", "max_errors": "max_errors"}
+LIMITS = {name: name for name in smtp_kit.LIMITS} | {"max_size": "max_message_size"}
 NAME = "mail.example.com"
 
 
@@ -39,10 +40,11 @@ GROUPS = by_limits()
 @pytest.mark.parametrize("limits", sorted(GROUPS), ids=str)
 async def test_dialogues(limits: Limits, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, NAME)
-    services = ("mx", "submission", "submissions")
+    services = ("mx", "submission", "submissions", "lmtp")
     path = write_configuration(tmp_path / "node", services, certificate=certificate, key=key)
     # Without the role `sender` nothing leaves for elsewhere.example.
-    settings = load(path, {"POSTROAD_HOSTNAME": NAME, "POSTROAD_LOGINS_DELAY": "0", "POSTROAD_ROLES": "mx,submission"})
+    roles = {"POSTROAD_ROLES": "mx,submission,lmtp"}
+    settings = load(path, {"POSTROAD_HOSTNAME": NAME, "POSTROAD_LOGINS_DELAY": "0", **roles})
     # Put in afterwards: the dialogues' limits are smaller than any that a configuration may have.
     settings = replace(settings, limits=replace(settings.limits, **dict(limits)))
     async with running(settings) as node:

@@ -22,6 +22,7 @@ from postroad.app.fronts import Fronts
 from postroad.app.janitor import Janitor
 from postroad.app.roles import IMPLICIT_TLS, METRICS, WEB, listeners, roles
 from postroad.app.services import Services, node_name
+from postroad.config.networks import Networks
 from postroad.config.schema import Listen, Settings
 from postroad.config.values import split_address
 from postroad.intake.assembly import assemble
@@ -217,6 +218,8 @@ class Node:
         await asyncio.wait(self._tasks) if self._tasks else None
         await self._outside.stop(grace)
         await self.door.close()
+            proxies=Networks((*self.settings.limits.proxies, *wanted.proxies)),
+            proxy_timeout=self.settings.limits.proxy_timeout,
         await self.intake.close()
         await self.resolver.close()
         await self.index.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from postroad.adapters.net.listen import Factory
 from postroad.app.services import Services
+from postroad.config.networks import Networks
 from postroad.config.schema import Settings
 from postroad.intake.door import Door
 from postroad.intake.pipeline import Intake
@@ -45,14 +46,17 @@ class Fronts:
         from postroad.proto.smtp.profile import Dialect, ServerProfile
         from postroad.sessions.smtp import SmtpFront
 
-        limits, submission = self._settings.limits, service == "submission"
+        limits, dialect = self._settings.limits, Dialect(service)
+        submission = dialect is Dialect.SUBMISSION
         logins = self._logins("smtp", Scope.SEND) if submission else None
         profile = ServerProfile(
             hostname=self._settings.hostname,
-            dialect=Dialect.SUBMISSION if submission else Dialect.MX,
+            dialect=dialect,
             max_size=limits.max_message_size,
             max_recipients=limits.max_recipients,
             max_errors=limits.max_errors,
+            max_transactions=limits.max_transactions,
+            max_idle_commands=limits.max_idle_commands,
             starttls=self._has_certificate and not secured,
             secured=secured,
             auth_mechanisms=logins.offered() if logins else (),
@@ -61,6 +65,7 @@ class Fronts:
             command_timeout=limits.mail_timeout,
             data_timeout=limits.data_timeout,
             repair_bare_lf=submission,
+            max_hold=int(limits.max_hold),
         )
         services = self._services
         front = SmtpFront(
@@ -72,11 +77,15 @@ class Fronts:
             max_unknown_recipients=limits.max_unknown_recipients,
             logins=logins,
             door=self._door if service == "mx" else None,
+            partners=Networks(limits.partners),
         )
         return front.connect
 
     def _mx(self, secured: bool) -> Factory:
         return self._smtp("mx", secured)
+
+    def _lmtp(self, secured: bool) -> Factory:
+        return self._smtp("lmtp", secured)
 
     def _submission(self, secured: bool) -> Factory:
         return self._smtp("submission", secured)
@@ -179,6 +188,7 @@ class Fronts:
 
 _MAKERS: dict[str, Callable[[Fronts, bool], Factory]] = {
     "mx": Fronts._mx,
+    "lmtp": Fronts._lmtp,
     "submission": Fronts._submission,
     "imap": Fronts._imap,
     "pop3": Fronts._pop3,

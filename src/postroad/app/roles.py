@@ -13,6 +13,7 @@ SERVICES: dict[str, tuple[str, tuple[int, ...]]] = {
     "mx": ("mx", (25,)),
     "submission": ("submission", (587, 2525)),
     "submissions": ("submission", (465,)),
+    "lmtp": ("lmtp", (24,)),
     "imap": ("imap", (143,)),
     "imaps": ("imap", (993,)),
     "pop3": ("pop3", (110,)),
@@ -21,9 +22,10 @@ SERVICES: dict[str, tuple[str, tuple[int, ...]]] = {
     "https": ("web", (443,)),
 }
 IMPLICIT_TLS = frozenset({"submissions", "imaps", "pop3s", "https"})
+LOCAL = frozenset({"lmtp"})  # by default for this machine's own programs: it has no front door
 WEB = frozenset({"http", "https"})
 METRICS = Listen("metrics", "127.0.0.1:9667")
-ROLES = frozenset({"mx", "submission", "imap", "pop3", "web", "sender", "janitor"})
+ROLES = frozenset({"mx", "submission", "lmtp", "imap", "pop3", "web", "sender", "janitor"})
 
 
 def roles(settings: Settings) -> frozenset[str]:
@@ -43,11 +45,12 @@ def listeners(settings: Settings) -> list[Listen]:
 
 def _default_listeners(settings: Settings) -> Iterator[Listen]:
     here = roles(settings)
-    hosts = ("0.0.0.0", "[::]") if has_ipv6() else ("0.0.0.0",)  # noqa: S104 - a mail server is for everybody
+    everywhere = ("0.0.0.0", "[::]")[: 1 + has_ipv6()]  # noqa: S104 - a mail server is for everybody
+    here_alone = ("127.0.0.1", "[::1]")[: 1 + has_ipv6()]
     for service, (role, ports) in SERVICES.items():
         if role in here and (service not in IMPLICIT_TLS or settings.tls.certificate):
             for port in ports:
-                for host in hosts:
+                for host in here_alone if service in LOCAL else everywhere:
                     yield Listen(service, f"{host}:{port}")
 
 

@@ -34,6 +34,16 @@ def _tls_listeners_have_certificate(settings: Settings) -> Iterator[Problem]:
             )
 
 
+def _web_has_no_proxy_header(settings: Settings) -> Iterator[Problem]:
+    for number, listen in enumerate(settings.listen):
+        if listen.proxies and listen.service in ("http", "https", "metrics"):
+            yield Problem(
+                f"listen[{number}].proxies",
+                f"`{listen.service}` reads no PROXY header",
+                "name the balancer in http.trusted_proxies, and have it send X-Forwarded-For",
+            )
+
+
 def _addresses_are_distinct(settings: Settings) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     for number, listen in enumerate(settings.listen):
@@ -69,6 +79,7 @@ _CHECKS = (
     _tokens_have_audience,
     _certificate_has_key,
     _tls_listeners_have_certificate,
+    _web_has_no_proxy_header,
     _addresses_are_distinct,
     _some_role,
 )

@@ -30,3 +30,6 @@ class Networks:
         except ValueError:
             return False
         return any(address in network for network in self._networks)
+
+
+NOBODY = Networks()

@@ -330,6 +330,24 @@ class Intake:
         """The message steps; then the body, or None when it is in a file that has to be finished."""
         if not transaction.planned:
             spool.discard()
+    async def finish_each(
+        self, transaction: MailTransaction, spool: Spool, flags: BodyFlag = BodyFlag.NONE
+    ) -> list[Status]:
+        """The end of the body in LMTP: an answer for each recipient, in their order (RFC 2033 §4.2).
+
+        Who has no room for what came is refused alone; the copies of the others are one commit.
+        """
+        names = list(transaction.recipients)
+        refused = recipients.without_room(transaction, spool.size)
+        for name in refused:
+            transaction.drop(name)
+        if transaction.planned:
+            answer = await self.finish(transaction, spool, flags)
+        else:
+            spool.discard()
+            answer = _NO_RECIPIENTS
+        return [refused.get(name, answer) for name in names]
+
             return _NO_RECIPIENTS
         header = spool.end()
         refused = header if isinstance(header, Status) else self._judge_message(transaction, header)

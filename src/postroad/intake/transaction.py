@@ -150,14 +150,22 @@ class MailTransaction:
         """Take a recipient whose fate is known now: bounced, with what our own rules say of it."""
         self._end(path, LOCAL_DEST, status)
 
-    def suppress(self, name: str, status: Status) -> None:
-        """A recipient that was taken gets nothing after all: bounced, with what our own rules say of it."""
+    def drop(self, name: str) -> None:
+        """A recipient that was taken is refused after all, before the message is ours: it was never one."""
+        self.recipients = [each for each in self.recipients if each != name]
+        self._unplan(name)
+
+    def _unplan(self, name: str) -> None:
         for key, planned in list(self.planned.items()):
             if name in planned.recipients:
                 planned.recipients.remove(name)
                 if not planned.recipients:
                     del self.planned[key]
         self.planned[name] = PlannedDelivery(Target(name, LOCAL_DEST), name, status)
+
+    def suppress(self, name: str, status: Status) -> None:
+        """A recipient that was taken gets nothing after all: bounced, with what our own rules say of it."""
+        self._unplan(name)
 
     def add_to_sandbox(self, path: ForwardPath) -> None:
         """Take a recipient who is shown as having got it."""

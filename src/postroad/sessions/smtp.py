@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from postroad.accounts.authenticator import Login
 from postroad.accounts.tokens import Access
+from postroad.config.networks import NOBODY, Networks
 from postroad.intake.door import Door
 from postroad.intake.pipeline import Intake
 from postroad.intake.refusals import refusal
@@ -28,7 +30,7 @@ from postroad.ports.ids import IdSource, id_text
 from postroad.ports.net import Connection
 from postroad.ports.store import AccountRecord
 from postroad.proto.smtp import reply as replies
-from postroad.proto.smtp.profile import ServerProfile
+from postroad.proto.smtp.profile import Dialect, ServerProfile
 from postroad.proto.smtp.reply import Reply, from_status
 from postroad.proto.smtp.server import BODY_REPLIES, SmtpServer
 from postroad.proto.smtp.server_events import (
@@ -62,7 +64,7 @@ _log = log.get("smtp")
 class SmtpFront:
     """What all SMTP connections of one listener share. `connect` makes machine and session of a new one."""
 
-    service: str  # mx, submission, submissions
+    service: str  # mx, submission, submissions, lmtp
     profile: ServerProfile
     intake: Intake
     clock: Clock
@@ -70,6 +72,7 @@ class SmtpFront:
     max_unknown_recipients: int = 50
     logins: Logins | None = None  # None: the listener has no AUTH
     door: Door | None = None  # for strangers; None: the listener knows none
+    partners: Networks = NOBODY  # who may ask for what else a login is needed for
 
     def connect(self) -> tuple[SmtpServer, SmtpSession]:
         machine = SmtpServer(self.profile)
@@ -121,7 +124,13 @@ class SmtpSession:
         self._id = id_text(self._front.ids.new())
         if connection.tls is not None:
             self._certify(connection.tls)
+        if self._front.partners:
+            self._recognize(connection.peer.host)
         return self._greet() if self._arrive() else None
+
+    def _recognize(self, host: str) -> None:
+        listed = host in self._front.partners
+        self._machine.standing = self._machine.standing._replace(listed=listed)
 
     def _arrive(self) -> bool:
         """Meet the front door, where there is one and the client is a stranger; False when it is turned away."""
@@ -232,8 +241,15 @@ class SmtpSession:
             self._visit.hello(event.name)
             if self._machine.has_unread:  # RFC 2920 §3.1: EHLO is the last of a group
                 self._visit.early("the answer to its greeting")
+        if self._front.profile.max_hold and (self._account or self._access or self._machine.standing.listed):
+            self._machine.standing = self._machine.standing._replace(horizon=self._horizon())
         self._machine.answer(replies.OK)
         return None
+
+    def _horizon(self) -> str:
+        """Until when a message may be held (RFC 4865 §4), to the minute, so that greetings need not be made anew."""
+        latest = self._front.clock.now() + timedelta(seconds=self._front.profile.max_hold)
+        return latest.strftime("%Y-%m-%dT%H:%M:00Z")
 
     def _tls(self, _event: TlsRequested) -> Waiting:
         assert self._connection is not None
@@ -245,6 +261,9 @@ class SmtpSession:
 
     def _mail(self, event: MailReceived) -> Waiting:
         parameters = event.parameters
+        if parameters.hold_until is not None and self._is_too_late(parameters.hold_until):
+            self._refuse(Stage.MAIL, _status(replies.HOLD_TOO_LONG, f"HOLDUNTIL {parameters.hold_until}"))
+            return None
         begun = self._front.intake.begin(
             self.origin,
             event.reverse_path,
@@ -263,6 +282,9 @@ class SmtpSession:
             self._transaction = begun
             self._machine.answer(replies.SENDER_OK)
         return None
+
+    def _is_too_late(self, until: datetime) -> bool:
+        return (until - self._front.clock.now()).total_seconds() > self._front.profile.max_hold
 
     def _mail_of_submitter(self, begun: MailTransaction) -> Waiting:
         verdict = self._front.intake.admit_submitter(begun)
@@ -304,9 +326,9 @@ class SmtpSession:
             verdict = Status(421, _TOO_MANY_UNKNOWN.enhanced, _TOO_MANY_UNKNOWN.text, verdict.text)
         self._refuse(Stage.RCPT, verdict, recipient=str(path))
 
-    def _data(self, _event: DataRequested) -> Waiting:
+    def _data(self, event: DataRequested) -> Waiting:
         assert self._transaction is not None
-        if self._visit is not None and self._machine.has_unread:  # RFC 2920 §3.1: so is DATA
+        if self._visit is not None and not event.chunked and self._machine.has_unread:  # RFC 2920 §3.1: so is DATA
             self._visit.early("the answer to DATA")
         self._spool = self._front.intake.spool(self._transaction)
         if (self._transaction.size or 0) > LARGE_READ and self._connection is not None:
@@ -326,7 +348,9 @@ class SmtpSession:
         if (transaction.size or 0) > LARGE_READ and self._connection is not None:
             self._connection.set_read_size(SMALL_READ)
         if event.fault is None:
-            return self._finish(transaction, spool, event)
+            return (self._finish_each if self._front.profile.dialect is Dialect.LMTP else self._finish)(
+                transaction, spool, event
+            )
         self._refuse(Stage.MESSAGE, _status(BODY_REPLIES[event.fault], event.fault.value))
         self._drop()
         return None
@@ -340,6 +364,18 @@ class SmtpSession:
             return
         self._machine.answer(from_status(answer))
         if self._connection is not None:
+            self._unconfirmed = transaction
+
+    async def _finish_each(self, transaction: MailTransaction, spool: Spool, event: BodyEnd) -> None:
+        """LMTP: what became of it for each recipient (RFC 2033 §4.2)."""
+        names = list(transaction.recipients)
+        answers = await self._front.intake.finish_each(transaction, spool, event.flags)
+        self._transaction = self._spool = None
+        for name, answer in zip(names, answers, strict=True):
+            if not answer.is_success:
+                self._record(Stage.MESSAGE, answer, str(transaction.reverse_path), name)
+        self._machine.answer_each([from_status(answer) for answer in answers])
+        if self._connection is not None and any(answer.is_success for answer in answers):
             self._unconfirmed = transaction
 
     def _reset(self, _event: TransactionReset) -> Waiting:

@@ -40,7 +40,7 @@ from postroad.testing.dialogue import Dialogue, MachinePeer
 HOSTNAME = "mail.example.com"
 TLS = TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 ALL = frozenset(extension.keyword for extension in EXTENSIONS)
-LIMITS = ("max_size", "max_recipients", "max_errors", "max_hold")
+LIMITS = ("max_size", "max_recipients", "max_errors", "max_hold", "max_transactions", "max_idle_commands")
 MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN")  # as the settings have them by default
 MAILBOXES = ("bob", "alice", "postmaster")
 UNKNOWN = reply(550, "5.1.1", "no such user")

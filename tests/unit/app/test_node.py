@@ -158,11 +158,13 @@ def test_services_that_are_not_built_are_refused_and_defaults_follow_roles(
 ) -> None:
     monkeypatch.setattr("postroad.app.roles.has_ipv6", lambda: ipv6)
     config = write_configuration(tmp_path, ())
-    with pytest.raises(ConfigError, match="`lmtp` is not served by this version"):
-        listeners(load(config, {"POSTROAD_LISTEN": "lmtp=unix:/run/x"}))
+    with pytest.raises(ConfigError, match="`managesieve` is not served by this version"):
+        listeners(load(config, {"POSTROAD_LISTEN": "managesieve=127.0.0.1:4190"}))
     with pytest.raises(ConfigError, match="needs the role `imap`"):
         listeners(load(config, {"POSTROAD_LISTEN": "imap=127.0.0.1:0", "POSTROAD_ROLES": "mx"}))
     defaults = listeners(load(config, {"POSTROAD_ROLES": "mx,pop3"}))
     assert [one.address for one in defaults if one.service == "mx"] == ["0.0.0.0:25", *more]
     assert {one.service for one in defaults} == {"mx", "pop3", "metrics"}  # imaps and such need a certificate
     assert defaults[-1].address == "127.0.0.1:9667"
+    everything = listeners(load(config, {}))
+    assert [one.address for one in everything if one.service == "lmtp"] == ["127.0.0.1:24", "[::1]:24"][: 1 + ipv6]

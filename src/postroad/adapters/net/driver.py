@@ -48,7 +48,7 @@ class Driver(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_answer", "_blocked", "_closing", "_connected", "_drain", "_error", "_filter", "_handshaking", "_held",
-        "_hub", "_implicit", "_interruption", "_leave", "_lost", "_machine", "_make_filter", "_opened",
+        "_hub", "_implicit", "_interruption", "_leave", "_local", "_lost", "_machine", "_make_filter", "_opened",
         "_patience", "_paused", "_peer", "_running", "_session", "_tls", "_transport", "_turn", "_window",
         "half_closed",
     )  # fmt: skip
@@ -79,7 +79,7 @@ class Driver(asyncio.BufferedProtocol):
         self._filter: TlsFilter | None = None
         self._tls: TlsInfo | None = None
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._peer = NOWHERE
+        self._peer = self._local = NOWHERE
         self._window = hub.window(SMALL_READ)
         self._answer: Answer | None = None  # that is waited for
         self._drain: asyncio.Future[None] | None = None
@@ -101,7 +101,9 @@ class Driver(asyncio.BufferedProtocol):
 
     @property
     def local(self) -> Endpoint:
-        return endpoint_of(self._transport.get_extra_info("sockname"))
+        if self._local is NOWHERE:
+            self._local = endpoint_of(self._transport.get_extra_info("sockname"))
+        return self._local
 
     @property
     def tls(self) -> TlsInfo | None:
@@ -189,12 +191,21 @@ class Driver(asyncio.BufferedProtocol):
         self.advance()
         self.close()
 
+    def introduce(self, peer: Endpoint, local: Endpoint, tls: TlsInfo | None) -> None:
+        """Who the client is, as a balancer said: called before `connection_made`. With `tls` the balancer has ended
+        TLS, and what comes is as good as secured."""
+        self._peer, self._local = peer, local
+        if tls is not None and not self._implicit:
+            self._tls = tls
+            cast(_Securable, self._machine).tls_established(tls)
+
     # -- what the transport calls ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast(asyncio.Transport, transport)
         transport.set_write_buffer_limits(high=HIGH_WATER)
-        self._peer = endpoint_of(transport.get_extra_info("peername"))
+        if self._peer is NOWHERE:
+            self._peer = endpoint_of(transport.get_extra_info("peername"))
         self._hub.enter(self)
         if self._leave is not None:
             self._leave = self._leave(self)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from postroad.adapters.net.patience import Timers
 from postroad.observe import log
@@ -26,6 +26,13 @@ _log = log.get("net")
 def log_bug(connection: Driver, error: BaseException) -> None:
     """The usual way to report that a session or machine raised: once, with its peer."""
     _log.exception("a session failed", error, peer=str(connection.peer))
+
+
+class Live(Protocol):
+    """A connection that stands."""
+
+    def interrupt(self, reason: Interruption) -> None: ...
+    def abort(self) -> None: ...
 
 
 class Hub:
@@ -54,7 +61,7 @@ class Hub:
     ) -> None:
         self.loop = loop or asyncio.get_running_loop()
         self.timers: Timers = timers or self.loop
-        self.live: set[Driver] = set()
+        self.live: set[Live] = set()
         self.unfinished: set[Answer] = set()  # answers whose peer has gone; a commit must not be torn
         self.write_timeout = write_timeout
         self._bug = report
@@ -69,11 +76,11 @@ class Hub:
             return self._small
         return self._large if size >= LARGE_READ else self._large[:size]
 
-    def enter(self, driver: Driver) -> None:
-        self.live.add(driver)
+    def enter(self, connection: Live) -> None:
+        self.live.add(connection)
 
-    def leave(self, driver: Driver) -> None:
-        self.live.discard(driver)
+    def leave(self, connection: Live) -> None:
+        self.live.discard(connection)
         self._settle()
 
     def keep(self, answer: Answer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from postroad.adapters.net.driver import Driver, endpoint_of
 from postroad.adapters.net.hub import Hub
+from postroad.adapters.net.proxied import ProxiedConnection
+from postroad.config.networks import NOBODY, Networks
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.net import Endpoint, Session
 from postroad.proto.wire import Machine
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 Factory = Callable[[], tuple[Machine, Session]]
 BACKLOG = 1024
+UNIX_MODE = 0o666  # who may reach a Unix socket is said by its folder
 
 
 class Guest(Protocol):
@@ -94,11 +98,13 @@ async def listen(
     implicit: bool = False,
     doorman: Doorman | None = None,
     service: str = "",
+    proxies: Networks = NOBODY,
+    proxy_timeout: float = 5.0,
 ) -> Listener:
     """Listen at `endpoint` (port 0: a free one; a path with port 0: a Unix socket).
 
     With `tls` a session may call `start_tls`; with `implicit` each connection begins with the handshake.
-    `service` is the name that connections are counted under.
+    `service` is the name that connections are counted under. Connections from `proxies` begin with a PROXY header.
     """
     make_filter = tls.filter if tls is not None else None
     counts = COUNTERS.connections
@@ -109,14 +115,21 @@ async def listen(
         machine, session = factory()
         return Driver(hub, machine, session, make_filter=make_filter, implicit=implicit, admit=admit)
 
-    server = await _bind(hub.loop, endpoint, accept)
+    def accept_proxied() -> ProxiedConnection:
+        return ProxiedConnection(hub, accept, proxies, seconds=proxy_timeout)
+
+    server = await _bind(hub.loop, endpoint, accept_proxied if proxies else accept)
     name = server.sockets[0].getsockname()
     return Listener(server, endpoint if endpoint.host.startswith("/") else endpoint_of(name))
 
 
-async def _bind(loop: asyncio.AbstractEventLoop, endpoint: Endpoint, accept: Callable[[], Driver]) -> asyncio.Server:
+async def _bind(
+    loop: asyncio.AbstractEventLoop, endpoint: Endpoint, accept: Callable[[], asyncio.BaseProtocol]
+) -> asyncio.Server:
     if endpoint.host.startswith("/"):
-        return await loop.create_unix_server(accept, endpoint.host, backlog=BACKLOG)
+        server = await loop.create_unix_server(accept, endpoint.host, backlog=BACKLOG)
+        os.chmod(endpoint.host, UNIX_MODE)  # noqa: PTH101 - a call of microseconds, and the path is no Path
+        return server
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     return await loop.create_server(
         accept, endpoint.host, endpoint.port, family=family, backlog=BACKLOG, reuse_address=True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from postroad.intake.checks import Policy
 from postroad.intake.transaction import MailTransaction
 from postroad.mail.status import Status, status
-from postroad.routing.aliases import Resolution
+from postroad.routing.aliases import Resolution, Target
 
 MAILBOX_FULL = (4, 2, 2)  # RFC 3463 §3.3: the one temporary refusal that is about the recipient alone
 _FULL = status(452, "4.2.2", "the mailbox is full")
@@ -24,6 +24,24 @@ def has_room(policy: Policy, transaction: MailTransaction, resolution: Resolutio
     if transaction.is_report:
         return None
     for target in resolution.targets:
-        if target.quota_bytes and target.used_bytes + max(transaction.size or 0, 1) > target.quota_bytes:
-            return _FULL.because(f"{target.forward_path} uses {target.used_bytes} of {target.quota_bytes} octets")
+        if is_full(target, max(transaction.size or 0, 1)):
+            return _full(target)
     return None
+
+
+def is_full(target: Target, size: int) -> bool:
+    return 0 < target.quota_bytes < target.used_bytes + size
+
+
+def _full(target: Target) -> Status:
+    return _FULL.because(f"{target.forward_path} uses {target.used_bytes} of {target.quota_bytes} octets")
+
+
+def without_room(transaction: MailTransaction, size: int) -> dict[str, Status]:
+    """LMTP, once the message has come: who of the accepted recipients has no room for it after all."""
+    return {
+        name: _full(planned.target)
+        for planned in transaction.planned.values()
+        if planned.end is None and is_full(planned.target, size)
+        for name in planned.recipients
+    }

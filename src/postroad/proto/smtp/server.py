@@ -62,7 +62,8 @@ BODY_REPLIES: Final = {
     BodyFault.HIDDEN_DOT: replies.HIDDEN_DOT,
 }
 _NOOP, _HELP, _VRFY, _BDAT = (CommandAnswered(verb) for verb in ("NOOP", "HELP", "VRFY", "BDAT"))
-_DATA, _RESET, _TLS, _QUIT = DataRequested(), TransactionReset(), TlsRequested(), Quit()
+_DATA, _FIRST_CHUNK = DataRequested(), DataRequested(chunked=True)
+_RESET, _TLS, _QUIT = TransactionReset(), TlsRequested(), Quit()
 
 
 class SmtpServer(Conversation):
@@ -393,7 +394,7 @@ class SmtpServer(Conversation):
             return self._read_chunk(chunk)
         self._chunk = chunk
         self._answered = SmtpServer._data_refused
-        return _DATA
+        return _FIRST_CHUNK
 
     def _rset_command(self, _command: Plain) -> Event:
         self._progress.end_transaction()

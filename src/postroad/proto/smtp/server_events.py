@@ -64,6 +64,8 @@ class RcptReceived:
 class DataRequested:
     """DATA, or the first BDAT: `accept_body()`, or `answer(reply)` to refuse, which ends the transaction."""
 
+    chunked: bool = False  # BDAT: the octets come unasked, right behind it
+
 
 @dataclass(slots=True)
 class BodyChunk:
