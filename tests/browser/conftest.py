@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-from tests.browser.harness import Stage, Visit, chromium, context, sign_in, watch
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.browser.harness import PATIENCE, Stage, Visit, chromium, context, sign_in, watch
+
+expect.set_options(timeout=PATIENCE)
 
 
 class Driver:

@@ -255,10 +255,9 @@ class Visit:
             for theme in themes if everywhere else themes[:1]:
                 self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
                 self.settle()
-                faults = [
-                    *self.seen(),
-                    *(self._axe(() if width == WIDE[0] else ELSEWHERE) if theme == themes[0] else ()),
-                ]
+                faults = self.seen()
+                if theme == themes[0]:
+                    faults += self._axe(() if width == WIDE[0] else WHEN_NARROW)
                 problems += [f"{width} {theme}: {text}" for text in faults]
                 self.page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{theme}.png")
         self.page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})

@@ -11,6 +11,7 @@ from tests.browser.harness import Stage, Visit
 from postroad.app.build import Node
 from postroad.ports.ids import id_text
 from postroad.ports.store import MessageFilter
+from postroad.web.console import app as console
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,25 @@ PAGES = [
     Page("admin-new", "/admins/new"),
     Page("audit", "/audit"),
 ]
+
+
+# What is looked at by other files of this folder, or is a part of a page and seen with it.
+SEEN_ELSEWHERE = {
+    "test_login_page": ("/login", "/enter"),
+    "test_messages": ("/messages/refused", "/messages/{id}/content", "/messages/{id}/attempts/{attempt}"),
+    "test_hostile_content": ("/messages/{id}/html", "/messages/{id}/pictures/{path}"),
+    "files": ("/messages/{id}/source", "/messages/{id}/parts/{path}", "/security/app.svg"),
+    "test_queue": ("/queue/recipients", "/messages/{id}/act"),
+    "test_overview": ("/overview/figures", "/overview/events"),
+    "test_security": ("/security/app", "/login/code"),
+    "parts": ("/overview/machine", "/overview/dns", "/domains/{name}/records", "/domains/{name}/glance"),
+}
+
+
+def test_every_page_is_looked_at() -> None:
+    there = {route.path for page in console.PAGES for route in page.ROUTES if "GET" in route.methods}
+    looked_at = {page.route for page in PAGES} | {path for some in SEEN_ELSEWHERE.values() for path in some}
+    assert there == looked_at
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
