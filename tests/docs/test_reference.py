@@ -111,6 +111,8 @@ def test_every_example_is_a_command_that_parses(where: str, words: list[str], mo
         if not isinstance(command, click.Group):
             return
         rest = [*context._protected_args, *context.args]
+        if not rest and command.invoke_without_command:
+            return
         assert rest, f"{where}: names a group alone"
         found, inner, words = command.resolve_command(context, rest)
         assert inner, where

@@ -102,7 +102,7 @@ class Greylist:
     def _put_off(self, left: float, *, is_new: bool) -> Verdict:
         seconds = max(1, ceil(left))
         reason = "a stranger's first try" if is_new else f"it came again {seconds} s too soon"
-        answer = status(450, "4.7.1", f"greylisted: please try again in {seconds} seconds")  # RFC 6647 §5
+        answer = status(450, "4.7.1", f"greylisted: please try again in {seconds} seconds")
         return deferred(STEP, reason, answer)
 
     def came_again(self, network: str) -> None:
