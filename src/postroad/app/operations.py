@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from postroad.accounts.audit import COMMAND_LINE
-from postroad.app import projects, senders
+from postroad.app import logins, projects, senders
 from postroad.app.arguments import Arguments
 from postroad.app.sendmail import sendmail
 from postroad.app.services import Services
@@ -40,13 +40,20 @@ async def _domain_remove(services: Services, arguments: Arguments) -> Any:
 async def _account_add(services: Services, arguments: Arguments) -> Any:
     return _account(
         await services.administration.add_account(
-            arguments.text("address"), arguments.text("password"), quota_bytes=arguments.number("quota")
+            arguments.text("address"),
+            arguments.text("password"),
+            quota_bytes=arguments.number("quota"),
+            is_hash=arguments.truth("is_hash"),
         )
     )
 
 
 async def _account_password(services: Services, arguments: Arguments) -> Any:
-    return _account(await services.administration.set_password(arguments.text("address"), arguments.text("password")))
+    return _account(
+        await services.administration.set_password(
+            arguments.text("address"), arguments.text("password"), is_hash=arguments.truth("is_hash")
+        )
+    )
 
 
 async def _account_quota(services: Services, arguments: Arguments) -> Any:
@@ -110,6 +117,7 @@ OPERATIONS: dict[str, Operation] = {
     "alias.remove": _alias_remove,
     **{f"queue.{name}": _queue_action(name) for name in ACTIONS},
     **projects.OPERATIONS,
+    **logins.OPERATIONS,
     **senders.OPERATIONS,
     "sendmail": sendmail,
 }

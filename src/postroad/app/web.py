@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from postroad.adapters.net.listen import Doorman
+from postroad.app.certificates import pairs
 from postroad.app.health import application as health_application
 from postroad.app.http import HttpServer
 from postroad.app.roles import METRICS
@@ -65,7 +66,8 @@ class WebFronts:
     def reload(self, settings: Settings) -> None:
         """The certificate for new connections. Raises OSError or ValueError, leaving what was."""
         if self._tls and settings.tls.certificate and settings.tls.key:
-            self._tls.reload(settings.tls.certificate, settings.tls.key)
+            first, *others = pairs(settings.tls)
+            self._tls.reload(*first, others)
 
     async def close(self, grace: float) -> None:
         if self._application and self._services:
@@ -110,10 +112,9 @@ def web_services(node: Node) -> WebServices:
 def _web_tls(settings: Settings) -> WebTls:
     from postroad.adapters.net.webtls import WebTls
 
-    certificate, key = settings.tls.certificate, settings.tls.key
-    assert certificate is not None, "checked with the settings"
+    first, *others = pairs(settings.tls)  # there is one: checked with the settings
     assert key is not None, "checked with the settings"
     try:
-        return WebTls(certificate, key)
+        return WebTls(*first, others)
     except (OSError, ValueError) as error:
         raise ConfigError([Problem("tls", f"the certificate cannot be used: {error}")]) from error

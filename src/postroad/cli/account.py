@@ -6,10 +6,15 @@ import sys
 
 import click
 
+from postroad.cli.apppasswords import app_password
 from postroad.cli.context import Context, json_option, pass_context
 from postroad.cli.output import print_facts, print_json, print_table, size_text, when
 from postroad.cli.passwords import password_option, read_password
 from postroad.ports.store import AccountRecord, MailboxRecord, Tx
+
+hash_option = click.option(
+    "--hash-stdin", is_flag=True, help="Read a hash that another server made ({SSHA}, $6$, PBKDF2, Argon2 ...)."
+)
 
 
 @click.group()
@@ -25,18 +30,22 @@ def account() -> None:
 @account.command()
 @click.argument("address")
 @password_option
+@hash_option
 @click.option("--quota", default="0", metavar="SIZE", help="Most that it may hold, such as 500M or 2G; 0: no limit.")
 @pass_context
-def add(context: Context, address: str, password_stdin: bool, quota: str) -> None:
+def add(context: Context, *, address: str, password_stdin: bool, hash_stdin: bool, quota: str) -> None:
     """Add a mailbox. The first account of all is the administrator.
+
+    A hash of another server serves until the first login, which makes one of ours in its place; until then programs
+    can log in by PLAIN and LOGIN alone.
 
     \b
     postroad account add alice@example.com
     echo "$PASSWORD" | postroad account add alice@example.com --password-stdin --quota 2G
     """
     limit = read_size(quota)
-    password = read_password(password_stdin, confirm=True)
-    made = context.change("account.add", address=address, password=password, quota=limit)
+    password = _read(password_stdin, hash_stdin)
+    made = context.change("account.add", address=address, password=password, quota=limit, is_hash=hash_stdin)
     click.echo(f"Added {made['address']}{', the administrator' if made['is_admin'] else ''}.")
 
 
@@ -96,16 +105,17 @@ def show(context: Context, address: str, as_json: bool) -> None:
 @account.command()
 @click.argument("address")
 @password_option
+@hash_option
 @pass_context
-def password(context: Context, address: str, password_stdin: bool) -> None:
+def password(context: Context, *, address: str, password_stdin: bool, hash_stdin: bool) -> None:
     """Set a new password; logins with the old one end.
 
     \b
     postroad account password alice@example.com
     echo "$PASSWORD" | postroad account password alice@example.com --password-stdin
     """
-    secret = read_password(password_stdin, confirm=True)
-    made = context.change("account.password", address=address, password=secret)
+    secret = _read(password_stdin, hash_stdin)
+    made = context.change("account.password", address=address, password=secret, is_hash=hash_stdin)
     click.echo(f"{made['address']} has a new password.")
 
 
@@ -174,6 +184,15 @@ def _confirm(context: Context, address: str) -> None:
         raise click.UsageError("this removes all its mail and nobody is here to be asked; add --yes")
     click.confirm(f"Remove {record.address} with its {size_text(record.used_bytes)} of mail?", abort=True)
 
+
+def _read(password_stdin: bool, hash_stdin: bool) -> str:
+    """A password, or a hash, which is never asked for at the terminal."""
+    if password_stdin and hash_stdin:
+        raise click.UsageError("--password-stdin and --hash-stdin cannot both be meant")
+    return read_password(password_stdin or hash_stdin, confirm=True)
+
+
+account.add_command(app_password)
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 

@@ -40,6 +40,16 @@ class ScramClient:
         signature = hmac.digest(hashlib.new(function, key).digest(), self._message, function)
         return without + b",p=" + b64encode(bytes(a ^ b for a, b in zip(key, signature, strict=True)))
 
+    def begin(self) -> bytes:
+        """As `testing.logins` goes through an exchange."""
+        return self.first
+
+    def respond(self, challenge: bytes) -> bytes:
+        if challenge.startswith(b"v="):
+            assert self.trusts(challenge), "the server does not know the password"
+            return b""
+        return self.final(challenge)
+
     def trusts(self, challenge: bytes) -> bool:
         """Whether the server has shown that it knows the password too (RFC 5802 §5)."""
         ours = hmac.digest(self._server_key, self._message, self._function)
