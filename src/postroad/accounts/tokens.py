@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from postroad.accounts.lastuse import LastUse
 from postroad.ports.clock import Clock
-from postroad.ports.ids import TokenId
+from postroad.ports.ids import TokenId, parse_id
 from postroad.ports.random import Random
 from postroad.ports.sending import ServerRecord, StreamRecord, TokenRecord
 from postroad.ports.signals import Signals
@@ -87,6 +87,19 @@ def read_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
 def allows(record: TokenRecord, scope: str) -> bool:
     """Whether a key reaches as far as `scope`."""
     return ANY_SCOPE in record.scopes or scope in record.scopes
+
+
+def find_token(tx: Tx, text: str) -> TokenRecord:
+    """By id, or by the last four characters of the secret where only one live token has them. Raises Refused."""
+    number = parse_id(text)
+    if number is not None and (token := tx.tokens.get(TokenId(number))):
+        return token
+    found = [token for token in tx.tokens.list() if token.hint == text.lstrip("….")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Refused(f"{len(found)} tokens end in {text}; give the id of the one: postroad token list")
+    raise Refused(f"there is no token {text}; `postroad token list` shows those there are")
 
 
 class Tokens:

@@ -26,6 +26,7 @@ from postroad.config.networks import Networks
 from postroad.config.schema import Listen, Settings
 from postroad.config.values import split_address
 from postroad.intake.assembly import assemble
+from postroad.intake.checks.sending import Sending
 from postroad.intake.checks.zones import ZoneWatch
 from postroad.intake.door_assembly import assemble_door
 from postroad.intake.programs import Programs
@@ -33,6 +34,7 @@ from postroad.observe import log
 from postroad.observe.metrics import Gauge
 from postroad.ports.net import Endpoint
 from postroad.ports.store import StoreUnavailable
+from postroad.queue.alarm import Alarm
 from postroad.queue.sender import Outside, Sender
 from postroad.routing.aliases import Rules
 from postroad.routing.directory import Directory
@@ -78,6 +80,7 @@ class Node:
             total=limits.max_connections, per_client=limits.max_connections_per_client, exempt=limits.exempt
         )
         self.directory = Directory(services.store, services.signals, services.clock, _rules(settings))
+        self._sending = self._limit_senders()
         self.intake = services.intake = assemble(
             services.store,
             services.blobs,
@@ -91,6 +94,7 @@ class Node:
             hostname=settings.hostname,
             programs=Programs(services.tokens, services.sending),
             submission=settings.submission,
+            sending=self._sending,
         )
         self.resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout)
         self.door = assemble_door(
@@ -112,6 +116,15 @@ class Node:
         if "sender" in self._roles:
             self._start_log = MappedStartLog(settings.data_dir / "attempts.open")
             self._sender = self._make_sender(self._start_log)
+
+    def _limit_senders(self) -> Sending:
+        """What holds back whoever sends too much, and tells of it."""
+        services, settings = self.services, self.settings
+        sending = Sending(
+            services.counts, services.freezes, settings.submission, settings.limits.exempt, services.clock
+        )
+        sending.tell = services.senders.tell
+        return sending
 
     def _make_sender(self, start_log: MappedStartLog) -> Sender:
         services = self.services
@@ -135,6 +148,7 @@ class Node:
             route=self.directory.route,
             submit=self.intake.submit_local,
             lost=self._lose,
+            freezes=services.freezes,
         )
 
     def _lose(self) -> None:
@@ -145,7 +159,14 @@ class Node:
 
     async def start(self) -> None:
         """Sending first, then the listeners, so that what is accepted finds who takes it on. Raises CannotListen."""
+        services = self.services
+        await services.counts.load()
+        self._run(services.counts.run(), "sender-counts")
+        services.senders.alarm = Alarm(
+            self.intake.submit_local, services.store, services.clock, services.ids, self.settings.hostname
+        ).tell
         if self._sender:
+            self._sender.results.failed = self._sending.failed
             ownership = await self._sender.join()
             self.intake.hand_to(self._sender.runner, ownership)
             self.intake.report_to(self._sender.bounces)
@@ -156,7 +177,6 @@ class Node:
         if "imap" in self._roles:
             self._run(self._poll.run(), "idle-poll")
         if "janitor" in self._roles:
-            services = self.services
             janitor = Janitor(services.store, services.clock, self.settings.retention)
             self._run(janitor.run(), "janitor")
             follower = Follower(services.store, services.clock, self.index, self.settings.retention)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from postroad.accounts.tokens import find_token
 from postroad.app.arguments import Arguments
 from postroad.app.services import Services
 from postroad.ports.admins import AdminRecord
-from postroad.ports.ids import TokenId, id_text, parse_id
+from postroad.ports.ids import id_text
 from postroad.ports.sending import ServerRecord, StreamKind, StreamRecord, TokenRecord
-from postroad.ports.store import Refused, Tx
 
 
 async def _server_add(services: Services, arguments: Arguments) -> Any:
@@ -63,19 +63,6 @@ async def _token_revoke(services: Services, arguments: Arguments) -> Any:
     text = arguments.text("token")
     token = await services.store.read(lambda tx: find_token(tx, text))
     return _token(await services.sending.revoke(token.id))
-
-
-def find_token(tx: Tx, text: str) -> TokenRecord:
-    """By id, or by the last four characters of the secret where only one live token has them. Raises Refused."""
-    number = parse_id(text)
-    if number is not None and (token := tx.tokens.get(TokenId(number))):
-        return token
-    found = [token for token in tx.tokens.list() if token.hint == text.lstrip("….")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Refused(f"{len(found)} tokens end in {text}; give the id of the one: postroad token list")
-    raise Refused(f"there is no token {text}; `postroad token list` shows those there are")
 
 
 async def _admin_add(services: Services, arguments: Arguments) -> Any:

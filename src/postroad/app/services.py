@@ -15,11 +15,13 @@ from postroad.accounts.admins import Admins
 from postroad.accounts.apppasswords import AppPasswords
 from postroad.accounts.audit import AuditLog
 from postroad.accounts.authenticator import Authenticator
+from postroad.accounts.counts import SenderCounts
 from postroad.accounts.credentials import Credentials
+from postroad.accounts.freezes import Freezes
 from postroad.accounts.guesses import Guesses, GuessLimits
 from postroad.accounts.logins import Curve, Throttle
-from postroad.accounts.passwords import SCRAM_MECHANISMS
 from postroad.accounts.ownership import Grants
+from postroad.accounts.passwords import SCRAM_MECHANISMS
 from postroad.accounts.sending import Sending
 from postroad.accounts.tokens import Tokens
 from postroad.adapters.blobs.segments import SegmentBlobs
@@ -37,6 +39,7 @@ from postroad.ports.signals import Signals
 from postroad.ports.store import Refused, StoreUnavailable
 from postroad.ports.workers import Workers
 from postroad.queue.actions import Actions
+from postroad.queue.senders import Senders
 
 if TYPE_CHECKING:
     from postroad.accounts.oauth import OAuth
@@ -67,6 +70,9 @@ class Services:
     audit: AuditLog
     actions: Actions
     grants: Grants
+    freezes: Freezes
+    counts: SenderCounts
+    senders: Senders
     intake: Intake | None = None
 
 
@@ -97,6 +103,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         workers = ThreadWorkers()
         stack.callback(workers.close)
         services = _assemble(settings, store, clock=clock, ids=NodeIds(number), workers=workers)
+        await services.freezes.load()
+        stack.push_async_callback(services.senders.close)
         stack.push_async_callback(services.admins.close)
         stack.push_async_callback(services.tokens.close)
         stack.push_async_callback(services.app_passwords.close)
@@ -129,6 +137,9 @@ def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSourc
     oauth = make_oauth(settings.auth, clock)
     authenticator = Authenticator(store, credentials, guesses, app_passwords=app_passwords, tokens=tokens, oauth=oauth)
     throttle = Throttle(store, clock)
+    actions = Actions(store, clock=clock, ids=ids, signals=signals)
+    freezes = Freezes(store, clock, ids, signals)
+    counts = SenderCounts(store, clock, node_name(settings))
     return Services(
         settings,
         store,
@@ -148,8 +159,11 @@ def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSourc
         guesses,
         authenticator,
         AuditLog(store),
-        Actions(store, clock=clock, ids=ids, signals=signals),
+        actions,
         Grants(store, clock, ids, signals),
+        freezes,
+        counts,
+        Senders(store, freezes, counts, actions),
     )
 
 

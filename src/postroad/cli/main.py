@@ -28,6 +28,7 @@ COMMANDS = {
     "token": "secrets to send with, keys for the API: add, list, revoke",
     "admin": "administrators of the console: add, list, password, link, reset, remove",
     "ban": "who has to wait after wrong passwords: list, release",
+    "freeze": "stop a sender's mail within a second: an account, a token, a stream, or all",
     "queue": "what waits: list, show, summary, retry, hold, release, cancel",
     "message": "what happened: list, show, trace, source",
     "send": "compose and submit one message",

@@ -9,6 +9,7 @@ from postroad.config.schema import DeliverySettings, Limits, Submission
 from postroad.events.recorder import Recorder
 from postroad.intake.checks import Policy
 from postroad.intake.checks.ownership import Ownership
+from postroad.intake.checks.sending import Sending
 from postroad.intake.commit import Birth, Committer
 from postroad.intake.patience import Patience
 from postroad.intake.pipeline import Intake, Services
@@ -40,6 +41,7 @@ def assemble(
     hostname: str,
     programs: Programs | None = None,
     submission: Submission | None = None,
+    sending: Sending | None = None,
 ) -> Intake:
     """Acceptance for this process. Where it sends too, call `Intake.hand_to` next."""
     patience = Patience(clock)
@@ -70,6 +72,7 @@ def assemble(
             directory.is_ours,
             (submission or Submission()).send_as,
         ),
+        sending=sending,
     )
     return Intake(services, _policy(store, limits, hostname), hostname)
 

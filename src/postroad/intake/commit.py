@@ -224,6 +224,8 @@ class Committer:
                 terms = recipient_terms(mail, planned)
             if planned.end is not None:
                 self._born_over(rows, message, planned, planned.end)
+            elif planned.held:
+                self._born_held(rows, message, planned, terms)
             elif planned.target.is_local:
                 prefix = prefix or return_path(message.reverse_path)
                 self._born_delivered(rows, message, planned, prefix, terms)
@@ -292,6 +294,26 @@ class Committer:
         rows.deliveries.append(delivery)
         rows.events.append(self._recorder.final(delivery, state, now, reply=str(end), cause=end.cause))
 
+    def _born_held(
+        self, rows: _Rows, message: Message, planned: PlannedDelivery, terms: RecipientTerms | None
+    ) -> None:
+        """Ours, and tried by nobody until it is released."""
+        target, now = planned.target, message.created
+        delivery = Delivery(
+            DeliveryId(self._ids.new()),
+            message.id,
+            target.dest,
+            target.forward_path,
+            DeliveryState.HELD,
+            planned.orig,
+            expires=now + self._birth.expire_after,
+            held_for=planned.held,
+            terms=terms,
+        )
+        rows.deliveries.append(delivery)
+        rows.events.append(self._recorder.queued(delivery, now, target.via))
+        rows.events.append(self._recorder.held(delivery, now, planned.held))
+
     def _born_queued(
         self, rows: _Rows, message: Message, planned: PlannedDelivery, terms: RecipientTerms | None
     ) -> None:
@@ -354,6 +376,7 @@ def _message(
         mail.tag,
         mail.metadata,
         message_terms(mail.parameters, mail.received) if mail.parameters.asks else None,
+        mail.access.token.id if mail.access is not None else None,
     )
 
 

@@ -15,6 +15,7 @@ from postroad.events.recorder import Recorder
 from postroad.intake import fields
 from postroad.intake.checks import Policy, limits, loop, recipients, relay, sender
 from postroad.intake.checks.ownership import Ownership as OwnershipStep
+from postroad.intake.checks.sending import Sending
 from postroad.intake.commit import Committer, Prepared, accepted_status, segment_header
 from postroad.intake.patience import Patience
 from postroad.intake.programs import (
@@ -79,6 +80,7 @@ class Services:
     clock: Clock
     programs: Programs | None = None  # none: nobody logs in with a token
     ownership: OwnershipStep | None = None  # none: accounts send as anybody
+    sending: Sending | None = None  # none: as much as they like
 
 
 class Intake:
@@ -319,6 +321,8 @@ class Intake:
         known = self._repeats.find(transaction, spooled.digest)
         if known is not None:
             return await self._repeated(transaction, spooled, known)
+        if self._services.sending is not None:
+            self._services.sending.judge(transaction)
         answer = await self._services.committer.commit(transaction, spooled, flags, bounce_of=bounce_of)
         if answer.is_success:
             self._expect_repeat(transaction, spooled.digest, transaction.message)
@@ -368,6 +372,8 @@ class Intake:
         flags = BodyFlag.DOT_LINES if b"\n." in content else BodyFlag.NONE  # its lines are short
         if not content.isascii():  # an address in its header: nothing else in it is beyond ASCII
             flags |= BodyFlag.EIGHT_BIT | BodyFlag.UTF8
+        if self._services.sending is not None:
+            self._services.sending.judge(transaction)
         return await self._services.committer.prepare(transaction, spooled, flags)
 
     async def commit_all(self, messages: Sequence[Prepared], then: Callable[[Tx], None] | None = None) -> list[Status]:

@@ -33,12 +33,13 @@ _SANDBOXED = status(250, "2.0.0", "sandbox: accepted, and sent nowhere")
 class PlannedDelivery:
     """One delivery to be: a target, and the recipients that led to it. With `end` it is over when it is born."""
 
-    __slots__ = ("end", "recipients", "target")
+    __slots__ = ("end", "held", "recipients", "target")
 
     def __init__(self, target: Target, recipient: str, end: Status | None = None) -> None:
         self.target = target
         self.recipients = [recipient]
         self.end = end
+        self.held = ""  # why it is not to be tried before somebody releases it
 
     @property
     def orig(self) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from postroad.ports.ids import AccountId
+from postroad.ports.ids import AccountId, ServerId, TokenId
 from postroad.ports.store import Message, Record
 
 
@@ -47,6 +47,18 @@ class SenderCount(Record, frozen=True):
     counts: bytes
 
 
+class HeldMail(Record, frozen=True):
+    """Recipients that are held alike."""
+
+    held_for: str
+    account: AccountId | None
+    token: TokenId | None
+    server: ServerId | None
+    stream: str
+    count: int
+    since: datetime  # when the first of them was accepted
+
+
 class Holding(Protocol):
     """Asked for each message that comes into the queue's memory; accounts.freezes implements it."""
 
@@ -76,6 +88,9 @@ class SenderRows(Protocol):
         """False when that sender is held already, which stays as it is."""
 
     def release(self, key: SenderKey) -> bool: ...
+    def held(self) -> builtins.list[HeldMail]:
+        """All that is held, in groups."""
+
     def counts(self, node: str) -> builtins.list[SenderCount]: ...
     def put_counts(self, node: str, counts: Sequence[SenderCount]) -> None: ...
     def forget_counts(self, before: datetime, limit: int = 500) -> int:

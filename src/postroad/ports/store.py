@@ -28,6 +28,7 @@ from postroad.ports.ids import (
     ModSeq,
     NodeId,
     ServerId,
+    TokenId,
     Uid,
 )
 
@@ -134,6 +135,7 @@ class Message(Record, frozen=True):
     tag: str = ""
     metadata: Mapping[str, str] = {}
     terms: Terms | None = None  # what its sender asked of all who carry it; as a rule nothing
+    token: TokenId | None = None  # of that server, which it was submitted with
 
 
 class DeliveryState(StrEnum):
@@ -409,6 +411,11 @@ class QueueFilter(Record, frozen=True):
     cause: str | None = None  # of the last reply, as content.causes says it; "" is no reply yet
     younger_than: timedelta | None = None
     recipient: str = ""  # anywhere in the forward-path, without regard to case
+    account: AccountId | None = None  # who submitted it, and so on
+    token: TokenId | None = None
+    server: ServerId | None = None
+    stream: str = ""  # of that server
+    held_for: str = ""  # what the reason begins with: letters, blanks and colons
 
 
 class MessageFilter(Record, frozen=True):

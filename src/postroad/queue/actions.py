@@ -118,6 +118,8 @@ class _Run:
     audit_id: AuditId
     began: datetime
     dry_run: bool
+    why: str  # of a hold
+    unowned: bool  # rows that a node owns are left to it
 
 
 class Actions:
@@ -154,11 +156,14 @@ class Actions:
         *,
         dry_run: bool = False,
         tell: Callable[[Done], None] | None = None,
+        why: str = "",
+        unowned: bool = False,
     ) -> Done:
-        """Any of NAMES on everything that fits. A dry run counts and changes nothing. `tell` hears how far it is."""
+        """Any of NAMES on everything that fits. A dry run counts and changes nothing. `tell` hears how far it is. `why`
+        something is held; with `unowned` rows that a node works on are left to it."""
         action = _ACTIONS[name]
         actor = by if isinstance(by, Actor) else Actor(SYSTEM.kind, by)
-        run = _Run(name, action, where, actor, AuditId(self._ids.new()), self._clock.now(), dry_run)
+        run = _Run(name, action, where, actor, AuditId(self._ids.new()), self._clock.now(), dry_run, why, unowned)
         done = Done()
         for state in action.states:
             if where.state in (None, state):
@@ -191,11 +196,16 @@ class Actions:
         deliveries = [entry.delivery for entry in tx.deliveries.queue(where, after=after, limit=SLICE)]
         following = deliveries[-1].id if len(deliveries) == SLICE else None
         unowned = [delivery for delivery in deliveries if delivery.owner is None]
-        owned = [delivery for delivery in deliveries if delivery.owner is not None and action.wish]
+        owned = [d for d in deliveries if d.owner is not None and action.wish and not run.unowned]
         if run.dry_run:
             return Done(before.changed + len(unowned), before.asked + len(owned)), following
         events = [action.tell(self._recorder, delivery, now, by) for delivery in unowned]
-        changed = tx.deliveries.set_unowned([action.change(delivery, now) for delivery in unowned], events)
+        if run.why:
+            events = [self._recorder.held(delivery, now, run.why) for delivery in unowned]
+        results = [action.change(delivery, now) for delivery in unowned]
+        if run.why:
+            results = [replace(result, held_for=run.why) for result in results]
+        changed = tx.deliveries.set_unowned(results, events)
         for delivery in owned:
             tx.deliveries.wish(QueueFilter(delivery=delivery.id), action.wish, after=None, limit=1)
         if action.wish is Wish.RETRY:  # the owner's other answers are events of their own

@@ -87,6 +87,7 @@ class Results:
         self._tasks: set[asyncio.Task[None]] = set()
         self._retrying = False
         self._drained: asyncio.Future[None] | None = None
+        self.failed: Callable[[Message], None] = lambda _: None  # told of each recipient that failed for good
         self._successes: dict[DeliveryId, tuple[Message, Notice]] = {}  # told when their outcome is on record
 
     @property
@@ -121,6 +122,7 @@ class Results:
                     notices.append(late)
                     result = structs.replace(result, terms=structs.replace(late.terms, told_late=True))
             elif state in (DeliveryState.BOUNCED, DeliveryState.EXPIRED):
+                self.failed(message)
                 expired = state is DeliveryState.EXPIRED
                 notices.append(notice(Action.FAILED, delivery, result.status or verdict, expired=expired))
             results.append(result)
@@ -149,6 +151,23 @@ class Results:
         event = self._recorder.held(delivery, now, why)
         result = self._result(delivery, DeliveryState.HELD, delivery.last_status, now, why=why)
         self._write(Outcomes([result], None, [event]))
+
+    def hold_all(self, deliveries: Sequence[Delivery], why: str) -> None:
+        """The same for many; nothing was tried, so the try that was counted in advance is taken off again."""
+        now = self._clock.now()
+        results = [
+            DeliveryResult(
+                delivery.id,
+                _owner(delivery),
+                delivery.epoch,
+                DeliveryState.HELD,
+                delivery.last_status,
+                max(delivery.tries - 1, 0),
+                held_for=why,
+            )
+            for delivery in deliveries
+        ]
+        self._write(Outcomes(results, None, [self._recorder.held(delivery, now, why) for delivery in deliveries]))
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Not tried: due now for whoever claims it; the try that was counted in advance is taken off again."""

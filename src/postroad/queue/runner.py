@@ -23,6 +23,7 @@ from postroad.ports.blobs import BlobPlace
 from postroad.ports.clock import Clock
 from postroad.ports.ids import DeliveryId, IdSource
 from postroad.ports.random import Random
+from postroad.ports.senders import Holding
 from postroad.ports.store import Delivery, Message, Wish
 from postroad.queue.bodies import Bodies
 from postroad.queue.lanes import Lane, Route, current_transport
@@ -34,6 +35,7 @@ MAX_CACHED = 64 * 1024 * 1024  # octets of bodies in memory
 READ_AHEAD = 4  # bodies of one destination that are read before their turn
 TURN = 20  # requests of one destination while others wait for a connection
 TICK = 1.0  # seconds
+HOLD_AT_ONCE = 100  # deliveries of one frozen sender, held in one transaction
 
 BUG = status(451, "4.3.0", "a fault of this server; it will be tried again")
 UNREADABLE = status(451, "4.3.0", "the message cannot be read from the disk now")
@@ -78,6 +80,7 @@ class Runner:
         self._lanes: dict[str, Lane] = {}
         self._ring: deque[Lane] = deque()  # lanes that may have something to do
         self._known: dict[DeliveryId, AttemptRequest] = {}  # ready, under way, or being recorded
+        self.freezes: Holding | None = None  # whose mail is not sent at present
         self._connections = 0
         self._cached = 0
         self._pumping = False
@@ -124,6 +127,9 @@ class Runner:
         content: bytes | None,
         place: BlobPlace | None = None,
     ) -> None:
+        if self.freezes is not None and self.freezes.any and (why := self.freezes.why(message)):
+            self._hold(deliveries, why)
+            return
         lane = self._lane(dest)
         most = self._caps.max_recipients
         for start in range(0, len(deliveries), most):
@@ -411,6 +417,34 @@ class Runner:
             found = next(d for d in request.deliveries if d.id == delivery)
             request.deliveries = [d for d in request.deliveries if d.id != delivery]
             self.results.apply(request.message, found, wish)
+
+    def hold_frozen(self) -> None:
+        """Let go of whatever is of a sender that is frozen by now; what is under way is held unless it gets there."""
+        if self.freezes is None or not self.freezes.any:
+            return
+        let_go: dict[str, list[Delivery]] = {}
+        for lane in self._lanes.values():
+            for request in lane.ready:
+                if why := self.freezes.why(request.message):
+                    let_go.setdefault(why, []).extend(request.deliveries)
+                    request.deliveries = []
+            while lane.ready and not lane.ready[0].deliveries and not lane.ready[0].loading:
+                self._uncache(lane.ready.popleft())
+        for delivery, request in self._known.items():
+            if request.tickets and request.deliveries and self.freezes.why(request.message):
+                self.results.wishes[delivery] = Wish.HOLD
+        for why, deliveries in let_go.items():
+            self._spawn(self._hold_by_turns(deliveries, why))
+
+    async def _hold_by_turns(self, deliveries: list[Delivery], why: str) -> None:
+        """Nobody sends them any more; writing that down must not keep others from the loop."""
+        for start in range(0, len(deliveries), HOLD_AT_ONCE):
+            self._hold(deliveries[start : start + HOLD_AT_ONCE], why)
+            await asyncio.sleep(0)
+
+    def _hold(self, deliveries: Sequence[Delivery], why: str) -> None:
+        for start in range(0, len(deliveries), HOLD_AT_ONCE):
+            self.results.hold_all(deliveries[start : start + HOLD_AT_ONCE], why)
 
     def wake(self, dest: str) -> None:
         """Try this destination now, whatever happened."""

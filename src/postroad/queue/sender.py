@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from postroad.accounts.freezes import TOPIC as FREEZES
 from postroad.config.schema import DeliverySettings
 from postroad.delivery.mx import Hosts
 from postroad.delivery.pool import Pool
@@ -21,6 +22,7 @@ from postroad.ports.handoff import Ownership
 from postroad.ports.ids import IdSource
 from postroad.ports.net import Dialer
 from postroad.ports.random import Random
+from postroad.ports.senders import Holding
 from postroad.ports.signals import Signals
 from postroad.ports.store import Store
 from postroad.ports.workers import Workers
@@ -66,6 +68,7 @@ class Sender:
         submit: Submit,
         lost: Callable[[], None],
         own_names: Sequence[str] = (),
+        freezes: Holding | None = None,
     ) -> None:
         """`route` is routing.directory.Directory.route, `submit` intake.pipeline.Intake.submit_local."""
         clock, ids, random = outside.clock, outside.ids, outside.random
@@ -108,6 +111,8 @@ class Sender:
             finished=self.runner.finished,
         )
         self.runner.write_to(self.results)
+        self.runner.freezes = freezes
+        outside.signals.listen(FREEZES, self.runner.hold_frozen)
         self.claims = Claims(
             outside.store,
             self.runner,

@@ -34,6 +34,7 @@ from postroad.ports.store import (
 MESSAGE = (
     "id", "created", "origin", "reverse_path", "size", "flags", "blob", "header_size", "subject", "header_from",
     "message_id", "body_type", "account", "bounce_of", "server", "stream", "tag", "metadata",
+    "token",
 )  # fmt: skip
 DELIVERY = (
     "id", "message", "dest", "forward_path", "orig", "state", "due", "tries", "expires", "last_status", "owner",
@@ -74,6 +75,7 @@ def message_row(message: Message, moment_of: _Moments) -> Row:
         int(message.flags), message.blob, message.header_size, clean(message.subject), clean(message.header_from),
         clean(message.message_id), message.body_type, message.account, message.bounce_of, message.server,
         message.stream, clean(message.tag), clean(json_text(message.metadata)) if message.metadata else "",
+        message.token,
     )  # fmt: skip
 
 

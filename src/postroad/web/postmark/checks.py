@@ -42,7 +42,7 @@ TRACK_LINKS: Final = {word.lower(): word for word in ("None", "HtmlAndText", "Ht
 # Custom headers by these names are passed over: fields of the request say the same, or they are not for senders to say.
 _PASSED_OVER: Final = frozenset((
     "from", "to", "cc", "bcc", "subject", "date", "mime-version", "received", "return-path", "delivered-to", "tag",
-    "attachment", "track-opens", "track-links", "message-stream", "postmark-template-alias", "resent-bcc",
+    "attachment", "track-opens", "track-links", "message-stream", "postmark-template-alias", "resent-bcc", "sender",
 ))  # fmt: skip
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
 _LINE_ENDS = re.compile(r"[\r\n]+")

@@ -106,7 +106,7 @@ async def _carry_out(call: Call, shape: Shape, items: Sequence[Item], asked: Ask
         for item in items:
             item.message, item.text = MessageId(services.ids.new()), _TEST_OK
         return shape.write(items, now)
-    asker = Asker(call.server, call.access.streams, call.origin)
+    asker = Asker(call.server, call.access, call.origin)
     ready = await _prepare(call, asker, items)
     _record_refusals(call, asker, items, now)
     return await _commit(call, ready, lambda: shape.write(items, now), asked)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from postroad.accounts.sending import Sending
+from postroad.accounts.tokens import Access
 from postroad.intake.commit import TURN, Prepared
 from postroad.intake.pipeline import Intake
 from postroad.intake.transaction import MailTransaction
@@ -33,8 +34,12 @@ class Asker:
     """Who sends."""
 
     server: ServerRecord
-    streams: Mapping[str, StreamRecord]
+    access: Access
     origin: Origin
+
+    @property
+    def streams(self) -> Mapping[str, StreamRecord]:
+        return self.access.streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class Outbox:
         if isinstance(begun, Status):
             raise _refusal(begun)
         begun.server, begun.sandbox, begun.stream = asker.server.id, asker.server.sandbox, stream
+        begun.access = asker.access
         begun.tag, begun.metadata, begun.tracking = letter.tag, letter.metadata, letter.tracking
         return begun
 

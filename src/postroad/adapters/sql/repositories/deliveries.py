@@ -255,6 +255,10 @@ class Deliveries:
             ("delivery.id", where.delivery),
             ("dest.name", where.dest or None),
             ("delivery.state", where.state.value if where.state else None),
+            ("message.account", where.account),
+            ("message.token", where.token),
+            ("message.server", where.server),
+            ("message.stream", where.stream or None),
         ):
             if value is not None:
                 add(f"{column} = ?", [value])
@@ -268,6 +272,8 @@ class Deliveries:
             add(*folded(self._connection, ("delivery.forward_path",), where.recipient))
         if where.sender:
             add(*folded(self._connection, ("message.reverse_path",), where.sender))
+        if where.held_for:
+            add("delivery.held_for LIKE ?", [f"{where.held_for}%"])
         if where.older_than is not None:
             add("message.created < ?", [moment(self._now() - where.older_than)])
         if where.younger_than is not None:

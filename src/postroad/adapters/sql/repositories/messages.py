@@ -23,7 +23,7 @@ from postroad.adapters.sql.values import (
 from postroad.mail.envelope import BodyFlag
 from postroad.mail.status import Status
 from postroad.ports.blobs import BlobPlace
-from postroad.ports.ids import AccountId, AttemptId, BlobId, DeliveryId, EventId, MessageId, ServerId
+from postroad.ports.ids import AccountId, AttemptId, BlobId, DeliveryId, EventId, MessageId, ServerId, TokenId
 from postroad.ports.store import Attempt, Event, Message, MessageFilter, Refusal
 
 MESSAGE_COLUMNS = ", ".join(f"message.{name}" for name in MESSAGE + TERMS)
@@ -39,14 +39,14 @@ _SEARCHED = ("connection", "client", "helo", "account", "reverse_path", "recipie
 def message_of(row: Row) -> Message:
     (
         number, created, origin, reverse_path, size, flags, blob, header_size, subject, header_from, message_id,
-        body_type, account, bounce_of, server, stream, tag, metadata, terms,
+        body_type, account, bounce_of, server, stream, tag, metadata, token, terms,
     ) = row  # fmt: skip
     return Message(
         MessageId(number), time_of(created), origin_of(origin), reverse_path, size, BodyFlag(flags), BlobId(blob),
         header_size, subject, header_from, message_id, body_type,
         None if account is None else AccountId(account), None if bounce_of is None else MessageId(bounce_of),
         None if server is None else ServerId(server), stream, tag, json_value(metadata) if metadata else _NOTHING,
-        terms_of(terms),
+        terms_of(terms), None if token is None else TokenId(token),
     )  # fmt: skip
 
 

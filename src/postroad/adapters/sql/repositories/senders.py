@@ -11,7 +11,7 @@ from datetime import datetime
 from postroad.adapters.sql.connection import Connection, in_list
 from postroad.adapters.sql.values import clean, moment, time_of
 from postroad.ports.ids import AccountId
-from postroad.ports.senders import SenderCount, SenderHold, SenderKey, SenderKind
+from postroad.ports.senders import HeldMail, SenderCount, SenderHold, SenderKey, SenderKind
 
 
 class SenderRows:
@@ -58,6 +58,15 @@ class SenderRows:
     def release(self, key: SenderKey) -> bool:
         sql = "DELETE FROM sender_hold WHERE kind = ? AND subject = ? AND stream = ?"
         return self._connection.run(sql, (str(key.kind), key.subject, key.stream)) > 0
+
+    def held(self) -> builtins.list[HeldMail]:
+        rows = self._connection.rows(
+            "SELECT delivery.held_for, message.account, message.token, message.server, message.stream, COUNT(*),"
+            " MIN(message.created) FROM delivery JOIN message ON message.id = delivery.message"
+            " WHERE delivery.state = 'held' AND delivery.state IN ('queued', 'held')"  # as an index says it
+            " GROUP BY delivery.held_for, message.account, message.token, message.server, message.stream"
+        )
+        return [HeldMail(*counted, time_of(since)) for *counted, since in rows]
 
     # --- counts ---
 
