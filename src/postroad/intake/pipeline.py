@@ -330,10 +330,6 @@ class Intake:
                 transaction.visit.taken()
         return answer
 
-    def _end(self, transaction: MailTransaction, spool: Spool) -> Spooled | Status | None:
-        """The message steps; then the body, or None when it is in a file that has to be finished."""
-        if not transaction.planned:
-            spool.discard()
     async def finish_each(
         self, transaction: MailTransaction, spool: Spool, flags: BodyFlag = BodyFlag.NONE
     ) -> list[Status]:
@@ -352,6 +348,10 @@ class Intake:
             answer = _NO_RECIPIENTS
         return [refused.get(name, answer) for name in names]
 
+    def _end(self, transaction: MailTransaction, spool: Spool) -> Spooled | Status | None:
+        """The message steps; then the body, or None when it is in a file that has to be finished."""
+        if not transaction.planned:
+            spool.discard()
             return _NO_RECIPIENTS
         header = spool.end()
         refused = header if isinstance(header, Status) else self._judge_message(transaction, header)
