@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -218,6 +218,8 @@ class Node:
             implicit=wanted.service in IMPLICIT_TLS,
             doorman=self._doorman,
             service=wanted.service,
+            proxies=Networks((*self.settings.limits.proxies, *wanted.proxies)),
+            proxy_timeout=self.settings.limits.proxy_timeout,
         )
         self._listeners.append(listener)
         return listener.endpoint
@@ -238,8 +240,6 @@ class Node:
         await asyncio.wait(self._tasks) if self._tasks else None
         await self._outside.stop(grace)
         await self.door.close()
-            proxies=Networks((*self.settings.limits.proxies, *wanted.proxies)),
-            proxy_timeout=self.settings.limits.proxy_timeout,
         await self.intake.close()
         await self.resolver.close()
         await self.index.close()
@@ -281,17 +281,15 @@ class Node:
             Gauge("disk_free_bytes", "Free space at data_dir", folder.f_bavail * folder.f_frsize),
             Gauge("disk_size_bytes", "Size of the disk at data_dir", folder.f_blocks * folder.f_frsize),
             *self._certificate_gauge(),
-            *(
-                Gauge(
-                    "dns_list_on",
-                    "Whether a list of clients in DNS is sane and in use",
-                    zone.is_on,
-                    {"zone": zone.name},
-                )
-                for zone in self.door.zones
-            ),
+            *self._list_gauges(),
             Gauge("log_dropped_lines", "Log lines that nobody read in time", log.dropped()),
         ]
+
+    def _list_gauges(self) -> Iterator[Gauge]:
+        """Of the lists that the front door asks, where there is one."""
+        text = "Whether a list of clients in DNS is sane and in use"
+        for zone in self.door.zones if "mx" in self._roles else ():
+            yield Gauge("dns_list_on", text, zone.is_on, {"zone": zone.name})
 
     def _certificate_gauge(self) -> list[Gauge]:
         now = self.services.clock.now()
