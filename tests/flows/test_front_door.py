@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -143,6 +144,51 @@ async def test_who_talks_before_the_banner(tmp_path: Path) -> None:
         answered(await knock(site, "hasty"), "550 5.5.1 you talk before it is your turn")
         assert "early: it talked before the banner (refuse)" in (await refusal(site)).cause
         assert any(line.startswith("250 2.0.0") for line in await knock(site, "good"))
+
+
+ENVELOPE = b"MAIL FROM:<a@far.test>\r\nRCPT TO:<bob@here.test>\r\n"
+LETTER = b"Subject: x\r\n\r\nhello\r\n.\r\n"
+# what is said at once, group by group, with the replies to each; and what was noted
+GROUPS = {
+    "as PIPELINING allows": ([(b"EHLO c.test\r\n", 1), (ENVELOPE + b"DATA\r\n", 3), (LETTER, 1)], ""),
+    "one by one": (
+        [(b"HELO c.test\r\n", 1), *((line, 1) for line in ENVELOPE.splitlines(True)), (b"DATA\r\n", 1), (LETTER, 1)],
+        "",
+    ),
+    "BDAT": ([(b"EHLO c.test\r\n", 1), (ENVELOPE + b"BDAT 21 LAST\r\nSubject: x\r\n\r\nhello\r\n", 3)], ""),
+    "behind DATA": ([(b"EHLO c.test\r\n", 1), (ENVELOPE + b"DATA\r\n" + LETTER, 4)], "the answer to DATA"),
+    "behind EHLO": (
+        [(b"EHLO c.test\r\n" + ENVELOPE, 3), (b"DATA\r\n", 1), (LETTER, 1)], "the answer to its greeting",
+    ),
+    "without PIPELINING": (
+        [(b"HELO c.test\r\n", 1), (ENVELOPE + b"DATA\r\n", 3), (LETTER, 1)],
+        "a reply, having heard of no PIPELINING",
+    ),
+}  # fmt: skip
+
+
+async def test_who_may_talk_when(tmp_path: Path) -> None:
+    async with door(tmp_path) as site:
+        for name, (groups, early) in GROUPS.items():
+            await say(site, groups)
+            words = await noted(site)
+            assert ("early: " in words) == bool(early), (name, words)
+            assert early in words, (name, words)
+
+
+async def say(site: Site, groups: list[tuple[bytes, int]]) -> None:
+    """Group after group, the replies to each awaited; the last one has to be the message's 250."""
+    endpoint = site.node.endpoints["mx"][0]
+    address = VISITORS["good"].address
+    reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, local_addr=(address, 0))
+    reply = await reader.readline()
+    for words, replies in groups:
+        writer.write(words)
+        for _ in range(replies):
+            while (reply := await reader.readline())[3:4] == b"-":
+                pass
+    assert reply.startswith(b"250 2.0.0"), reply
+    writer.close()
 
 
 async def test_who_tries_names_is_put_off(tmp_path: Path) -> None:

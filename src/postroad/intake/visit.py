@@ -87,10 +87,10 @@ class Visit:
 
     def is_ready(self, transaction: MailTransaction, path: ForwardPath) -> bool:
         """Whether the questions below can be answered; else `prepare` first."""
-        if self.client.task is not None and not self._door.clients.is_settled(self.client):
-            return False
-        greylist = self._door.greylist
-        return greylist is None or greylist.has(self._triplet(transaction, path))
+        door = self._door
+        if self.client.task is not None and not door.clients.is_settled(self.client):
+            return is_spared(path)
+        return door.greylist is None or is_spared(path) or door.greylist.has(self._triplet(transaction, path))
 
     async def prepare(self, transaction: MailTransaction, path: ForwardPath) -> None:
         """Wait for look-ups and rows. Raises StoreUnavailable."""
