@@ -48,7 +48,7 @@ async def test_counts_are_of_a_node(store: Store, clock: JumpingClock) -> None:
 
 def of_account(mail: Mail, account: int) -> Acceptance:
     """A message of that account, to one remote recipient that nobody works on."""
-    unit = mail.remote()
+    unit = mail.remote(owned=False)
     unit.message = replace(unit.message, account=AccountId(account), token=TokenId(9))
     return unit
 

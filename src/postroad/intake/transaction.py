@@ -162,11 +162,11 @@ class MailTransaction:
                 planned.recipients.remove(name)
                 if not planned.recipients:
                     del self.planned[key]
-        self.planned[name] = PlannedDelivery(Target(name, LOCAL_DEST), name, status)
 
     def suppress(self, name: str, status: Status) -> None:
         """A recipient that was taken gets nothing after all: bounced, with what our own rules say of it."""
         self._unplan(name)
+        self.planned[name] = PlannedDelivery(Target(name, LOCAL_DEST), name, status)
 
     def add_to_sandbox(self, path: ForwardPath) -> None:
         """Take a recipient who is shown as having got it."""
