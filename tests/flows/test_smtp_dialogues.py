@@ -20,7 +20,7 @@ LIMITS = {name: name for name in smtp_kit.LIMITS} | {"max_size": "max_message_si
 NAME = "mail.example.com"
 
 
-Limits = tuple[tuple[str, int], ...]
+Limits = tuple[tuple[str, int | tuple[str, ...]], ...]
 
 
 def by_limits() -> dict[Limits, list[Dialogue]]:
@@ -29,7 +29,10 @@ def by_limits() -> dict[Limits, list[Dialogue]]:
     for path in dialogue_files(Path(__file__).parent.parent / "dialogues" / "smtp", ".smtp"):
         dialogue = Dialogue.load(path)
         if not dialogue.machine_only:
-            limits = {LIMITS[name]: int(value) for name, value in dialogue.facts.items() if name in LIMITS}
+            facts = dialogue.facts.items()
+            limits: dict[str, int | tuple[str, ...]]
+            limits = {LIMITS[name]: int(value) for name, value in facts if name in LIMITS}
+            limits |= {name: (value,) for name, value in facts if name in smtp_kit.NETWORKS}
             found[tuple(sorted(limits.items()))].append(dialogue)
     return found
 
@@ -43,7 +46,7 @@ async def test_dialogues(limits: Limits, tmp_path: Path) -> None:
     services = ("mx", "submission", "submissions", "lmtp")
     path = write_configuration(tmp_path / "node", services, certificate=certificate, key=key)
     # Without the role `sender` nothing leaves for elsewhere.example.
-    roles = {"POSTROAD_ROLES": "mx,submission,lmtp"}
+    roles = {"POSTROAD_ROLES": "mx,submission,lmtp", "POSTROAD_FRONT_DOOR_RDNS": "off"}
     settings = load(path, {"POSTROAD_HOSTNAME": NAME, "POSTROAD_LOGINS_DELAY": "0", **roles})
     # Put in afterwards: the dialogues' limits are smaller than any that a configuration may have.
     settings = replace(settings, limits=replace(settings.limits, **dict(limits)))

@@ -77,6 +77,7 @@ class Fronts:
             max_unknown_recipients=limits.max_unknown_recipients,
             logins=logins,
             door=self._door if service == "mx" else None,
+            gateways=Networks(limits.xclient),
             partners=Networks(limits.partners),
         )
         return front.connect

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -26,6 +26,9 @@ class Endpoint(Struct, frozen=True, gc=False):
         if not self.port:
             return f"unix:{self.host}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+PORT_UNKNOWN: Final = 1  # of a client whom a balancer or gateway told us of without its port: 0 is a Unix socket's
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from postroad.mail.status import Status, status
 from postroad.observe import log
 from postroad.ports.apppasswords import Scope
 from postroad.ports.clock import Clock
-from postroad.ports.net import Connection
+from postroad.ports.net import Connection, Endpoint
 from postroad.ports.random import Random
 from postroad.ports.store import StoreUnavailable
 from postroad.proto.sasl.exchange import (
@@ -78,22 +78,27 @@ class Logins:
         """Mechanisms to announce on a connection over TLS; `certified`: with a client certificate that was checked."""
         return offered(self.mechanisms, Channel(binds=True, certified=certified))
 
-    def dialogue(self, speaker: Speaker, connection: Connection, name: str = "") -> LoginDialogue:
-        """For a connection whose client begins to log in. `name` is what the log calls it."""
-        return LoginDialogue(self, speaker, connection, name)
+    def dialogue(
+        self, speaker: Speaker, connection: Connection, name: str = "", client: Endpoint | None = None
+    ) -> LoginDialogue:
+        """For a connection whose client begins to log in. `name` is what the log calls it; `client` whose tries these
+        are, where it is not the peer's."""
+        return LoginDialogue(self, speaker, connection, name, client or connection.peer)
 
 
 class LoginDialogue:
     """One connection's logins, one after another until one is right."""
 
     __slots__ = (
-        "_called", "_candidates", "_connection", "_exchange", "_failures", "_logins", "_mechanism", "_name", "_speaker",
+        "_called", "_candidates", "_connection", "_exchange", "_failures", "_logins", "_mechanism", "_name", "_peer",
+        "_speaker",
     )  # fmt: skip
 
-    def __init__(self, logins: Logins, speaker: Speaker, connection: Connection, called: str) -> None:
+    def __init__(self, logins: Logins, speaker: Speaker, connection: Connection, called: str, client: Endpoint) -> None:
         self._logins = logins
         self._speaker = speaker
         self._connection = connection
+        self._peer = client
         self._called = called
         self._failures = 0
         self._forget()
@@ -136,7 +141,7 @@ class LoginDialogue:
     @property
     def _client(self) -> str:
         """The address that failures count for; a Unix socket has none."""
-        peer = self._connection.peer
+        peer = self._peer
         return peer.host if peer.port else ""
 
     def _binding(self) -> Binding:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from postroad.accounts.authenticator import Login
+from postroad.accounts.authenticator import Authenticator, Login
 from postroad.accounts.tokens import Access
 from postroad.config.networks import NOBODY, Networks
 from postroad.intake.door import Door
@@ -23,12 +23,12 @@ from postroad.intake.transaction import MailTransaction
 from postroad.intake.visit import Visit
 from postroad.mail.address import ForwardPath
 from postroad.mail.envelope import Origin, TlsInfo
-from postroad.mail.status import Status
+from postroad.mail.status import Status, status
 from postroad.observe import log
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource, id_text
-from postroad.ports.net import Connection
-from postroad.ports.store import AccountRecord
+from postroad.ports.net import PORT_UNKNOWN, Connection, Endpoint
+from postroad.ports.store import AccountRecord, StoreUnavailable
 from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.profile import Dialect, ServerProfile
 from postroad.proto.smtp.reply import Reply, from_status
@@ -38,6 +38,7 @@ from postroad.proto.smtp.server_events import (
     AuthStarted,
     BodyChunk,
     BodyEnd,
+    ClientIntroduced,
     CommandRefused,
     ConversationEnded,
     DataRequested,
@@ -50,10 +51,14 @@ from postroad.proto.smtp.server_events import (
     TlsRequested,
     TransactionReset,
 )
-from postroad.sessions.login import LoginDialogue, Logins
+from postroad.proto.smtp.xclient import Xclient
+from postroad.sessions.login import LATER, LoginDialogue, Logins
 
 SMALL_READ, LARGE_READ = 16 * 1024, 64 * 1024  # octets a read, for commands and for bodies announced as large
 
+NOBODY_YET = Endpoint("", 0)
+_NO_LOGINS = status(550, "5.7.0", "Nobody logs in here", "XCLIENT with LOGIN on a listener without AUTH")
+_UNKNOWN_LOGIN = status(550, "5.7.8", "Nobody of that name logs in here")
 _TOO_MANY_UNKNOWN = replies.reply(421, "4.7.0", "Too many unknown recipients")
 
 Waiting = Awaitable[None] | None
@@ -72,6 +77,7 @@ class SmtpFront:
     max_unknown_recipients: int = 50
     logins: Logins | None = None  # None: the listener has no AUTH
     door: Door | None = None  # for strangers; None: the listener knows none
+    gateways: Networks = NOBODY  # who may tell by XCLIENT whom they speak for
     partners: Networks = NOBODY  # who may ask for what else a login is needed for
 
     def connect(self) -> tuple[SmtpServer, SmtpSession]:
@@ -85,6 +91,7 @@ class SmtpSession:
     __slots__ = (
         "_access",
         "_account",
+        "_client",
         "_connection",
         "_esmtp",
         "_front",
@@ -104,6 +111,7 @@ class SmtpSession:
         self._front = front
         self._machine = machine
         self._connection: Connection | None = None
+        self._client = NOBODY_YET  # whom we speak with: the peer, or whom a gateway told us of
         self._id = ""
         self._helo = ""
         self._esmtp = True
@@ -124,23 +132,19 @@ class SmtpSession:
         self._id = id_text(self._front.ids.new())
         if connection.tls is not None:
             self._certify(connection.tls)
-        if self._front.partners:
-            self._recognize(connection.peer.host)
-        return self._greet() if self._arrive() else None
+        self._client = peer = connection.peer
+        if self._front.gateways and peer.host in self._front.gateways:
+            self._machine.standing = self._machine.standing._replace(may_introduce=True)
+        return self._greet() if self._arrive(connection.local.host) else None
 
-    def _recognize(self, host: str) -> None:
-        listed = host in self._front.partners
-        self._machine.standing = self._machine.standing._replace(listed=listed)
-
-    def _arrive(self) -> bool:
+    def _arrive(self, local: str) -> bool:
         """Meet the front door, where there is one and the client is a stranger; False when it is turned away."""
-        door, connection = self._front.door, self._connection
-        if door is None or connection is None:
+        door, client = self._front.door, self._client
+        if self._front.partners:
+            self._machine.standing = self._machine.standing._replace(listed=client.host in self._front.partners)
+        if door is None or not client.port:  # a Unix socket
             return True
-        peer = connection.peer
-        if not peer.port:  # a Unix socket
-            return True
-        visit = self._visit = door.arrive(peer.host, local=connection.local.host, connection=self._id)
+        visit = self._visit = door.arrive(client.host, local=local, connection=self._id)
         if visit is None or visit.welcome is None:
             return True
         self._record(Stage.CONNECT, visit.welcome)
@@ -214,12 +218,12 @@ class SmtpSession:
     def origin(self) -> Origin:
         """How and from whom mail comes now."""
         if self._origin is None:
-            peer = self._connection.peer if self._connection is not None else None
+            client = self._client
             self._origin = Origin(
                 self._front.service,
                 self._id,
-                peer.host if peer is not None and peer.port else "",
-                peer.port if peer is not None else 0,
+                client.host if client.port else "",
+                client.port,
                 self._helo,
                 self._submitter,
                 self._esmtp,
@@ -256,6 +260,47 @@ class SmtpSession:
         self._machine.accept_tls()
         self._connection.start_tls()
         return None
+
+    def _introduced(self, event: ClientIntroduced) -> Waiting:
+        """XCLIENT: from here on we speak with whom the gateway says, as if they had connected."""
+        login = event.client.login
+        if not login:
+            self._meet(event.client, None)
+            return None
+        if self._front.logins is None:
+            self._refuse(Stage.AUTH, _NO_LOGINS)
+            return None
+        return self._meet_known(event.client, login, self._front.logins.authenticator)
+
+    async def _meet_known(self, client: Xclient, login: str, authenticator: Authenticator) -> None:
+        """The gateway has asked for the password; whose account it is has to be known here."""
+        try:
+            found = await authenticator.certified((login,), login)
+        except StoreUnavailable as error:
+            self._refuse(Stage.AUTH, LATER.because(str(error)))
+            return
+        if found is None:
+            self._refuse(Stage.AUTH, _UNKNOWN_LOGIN.because(f"XCLIENT LOGIN={login}"))
+            return
+        self._meet(client, found)
+
+    def _meet(self, client: Xclient, login: Login | None) -> None:
+        assert self._connection is not None
+        if client.addr:
+            self._client = Endpoint(client.addr, int(client.port or 0) or PORT_UNKNOWN)
+        self._account, self._access = (login.account, login.access) if login else (None, None)
+        self._helo, self._esmtp = client.helo or "", client.proto != "SMTP"
+        self._origin = self._login = self._visit = None
+        if not self._arrive(client.destaddr or self._connection.local.host):
+            return
+        if self._visit is not None and client.helo:
+            self._visit.hello(client.helo)
+        self._machine.accept_client(hello=self._hello_verb if client.helo else "", authenticated=login is not None)
+
+    @property
+    def _hello_verb(self) -> str:
+        is_lmtp = self._front.profile.dialect is Dialect.LMTP
+        return "LHLO" if is_lmtp else "EHLO" if self._esmtp else "HELO"
 
     # --- the transaction ----------------------------------------------------------------------------------------------
 
@@ -394,7 +439,7 @@ class SmtpSession:
         if self._login is None:
             assert self._front.logins is not None  # else the machine would have refused
             assert self._connection is not None
-            self._login = self._front.logins.dialogue(self, self._connection, self._id)
+            self._login = self._front.logins.dialogue(self, self._connection, self._id, self._client)
         return self._login.begin(event.mechanism, event.initial)
 
     def _auth_response(self, event: AuthResponse) -> Waiting:
@@ -452,6 +497,7 @@ _ANSWERS: Final[dict[type, Callable[[SmtpSession, Any], Waiting]]] = {
     BodyEnd: SmtpSession._body_end,
     TransactionReset: SmtpSession._reset,
     TlsRequested: SmtpSession._tls,
+    ClientIntroduced: SmtpSession._introduced,
     AuthStarted: SmtpSession._auth_started,
     AuthResponse: SmtpSession._auth_response,
     CommandRefused: SmtpSession._refused,

@@ -16,7 +16,7 @@ from postroad.proto.sasl.mechanisms import begin
 from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.extensions import BUILT, EXTENSIONS
 from postroad.proto.smtp.parameters import MailParameters, RcptParameters
-from postroad.proto.smtp.profile import Dialect, ServerProfile
+from postroad.proto.smtp.profile import Dialect, ServerProfile, Standing
 from postroad.proto.smtp.reply import Reply, reply
 from postroad.proto.smtp.server import BODY_REPLIES, SmtpServer
 from postroad.proto.smtp.server_events import (
@@ -24,6 +24,7 @@ from postroad.proto.smtp.server_events import (
     AuthStarted,
     BodyChunk,
     BodyEnd,
+    ClientIntroduced,
     ConversationEnded,
     DataRequested,
     Event,
@@ -34,16 +35,21 @@ from postroad.proto.smtp.server_events import (
     TlsRequested,
     TransactionReset,
 )
+from postroad.proto.smtp.xclient import Xclient
 from postroad.proto.wire import Signal
 from postroad.testing.dialogue import Dialogue, MachinePeer
 
 HOSTNAME = "mail.example.com"
 TLS = TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 ALL = frozenset(extension.keyword for extension in EXTENSIONS)
+MAX_HOLD = 30 * 86400
+HORIZON = "2099-01-01T00:00:00Z"
+NETWORKS = ("partners", "xclient")  # settings that a dialogue may set to networks
 LIMITS = ("max_size", "max_recipients", "max_errors", "max_hold", "max_transactions", "max_idle_commands")
 MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN")  # as the settings have them by default
 MAILBOXES = ("bob", "alice", "postmaster")
 UNKNOWN = reply(550, "5.1.1", "no such user")
+NOT_KNOWN = reply(550, "5.7.8", "Nobody of that name logs in here")
 DENIED = reply(550, "5.7.1", "relaying denied")
 QUEUED = reply(250, "2.0.0", "queued")
 _REPLIES: Final = re.compile(rb"(?:[2-5][0-9]{2}[ -][ -~]*\r\n)*")
@@ -55,7 +61,7 @@ def profile_for(facts: dict[str, str]) -> ServerProfile:
     listener = facts.get("listener", "mx")
     submission = listener in ("submission", "submissions")
     dialect = Dialect.SUBMISSION if submission else Dialect(listener)
-    numbers: dict[str, Any] = {name: int(facts[name]) for name in LIMITS if name in facts}
+    numbers: dict[str, Any] = {name: int(facts[name]) for name in LIMITS if name in facts and name != "max_hold"}
     without = frozenset(facts.get("without", "").split(","))
     return ServerProfile(
         HOSTNAME,
@@ -65,6 +71,7 @@ def profile_for(facts: dict[str, str]) -> ServerProfile:
         auth_mechanisms=MECHANISMS if submission else (),
         require_auth=submission,
         repair_bare_lf=submission,
+        max_hold=int(facts.get("max_hold", MAX_HOLD)),
         extensions=(ALL if facts.get("extensions") == "all" else BUILT) - without,
         **numbers,
     )
@@ -107,6 +114,8 @@ class ScriptedIntake:
                 self._step(initial)
             case AuthResponse(data) if data is not None:
                 self._step(data)
+            case ClientIntroduced(client):
+                self._meet(client)
             case TransactionReset():
                 self._recipients = []
         return isinstance(event, Quit | ConversationEnded)
@@ -131,6 +140,17 @@ class ScriptedIntake:
         else:
             self.machine.answer(QUEUED)
 
+    def _meet(self, client: Xclient) -> None:
+        if client.login not in (None, "", "alice@example.com") or (client.login and not self._has_logins):
+            self.machine.answer(NOT_KNOWN)
+            return
+        verb = "HELO" if client.proto == "SMTP" else "EHLO"
+        self.machine.accept_client(hello=verb if client.helo else "", authenticated=bool(client.login))
+
+    @property
+    def _has_logins(self) -> bool:
+        return bool(self.machine.profile.auth_mechanisms)
+
     def _step(self, data: bytes | None) -> None:
         assert self._exchange is not None
         match self._exchange.step(data):
@@ -145,6 +165,9 @@ class ScriptedIntake:
 def smtp_peer(dialogue: Dialogue) -> MachinePeer:
     """A bare machine with its scripted intake, for `testing.dialogue.play` and `agree`."""
     machine = SmtpServer(profile_for(dialogue.facts))
+    machine.standing = Standing(
+        listed="partners" in dialogue.facts, may_introduce="xclient" in dialogue.facts, horizon=HORIZON
+    )
     machine.start()
     return MachinePeer(machine, ScriptedIntake(machine).answer)
 

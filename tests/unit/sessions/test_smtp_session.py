@@ -139,10 +139,15 @@ class FakeIds:
         return 7
 
 
+PEER = Endpoint("192.0.2.9", 4321)
+
+
 class Talk:
     """The driver's part: feeds the machine, lets the session answer, waits where it must."""
 
-    def __init__(self, *, submission: bool = False, unknown: int = 50, max_errors: int = 20) -> None:
+    def __init__(
+        self, *, submission: bool = False, unknown: int = 50, max_errors: int = 20, peer: Endpoint = PEER
+    ) -> None:
         self.intake, self.clock = FakeIntake(), FakeClock()
         profile = ServerProfile(
             "mail.example.com",
@@ -163,7 +168,7 @@ class Talk:
             Logins("submissions", Scope.SEND, FakeAuthenticator(), self.clock, SystemRandomness()),  # type: ignore[arg-type]
         )
         self.machine, self.session = front.connect()
-        self.peer, self.local = Endpoint("192.0.2.9", 4321), Endpoint("192.0.2.1", 25)
+        self.peer, self.local = peer, Endpoint("192.0.2.1", 25)
         self.tls = TLS if submission else None
         self.closed = False
         self.sizes: list[int] = []
@@ -421,8 +426,7 @@ async def test_what_the_machine_refuses_is_recorded_too() -> None:
 
 
 async def test_a_unix_peer_has_no_address() -> None:
-    talk = Talk()
-    talk.peer = Endpoint("/run/x", 0)
+    talk = Talk(peer=Endpoint("/run/x", 0))
     await talk.say(b"EHLO x\r\n" + ENVELOPE)
     assert talk.intake.origins[0].client == ""
 

@@ -16,12 +16,11 @@ from postroad.adapters.net.patience import Timer
 from postroad.config.networks import Networks
 from postroad.mail.envelope import TlsInfo
 from postroad.observe import log
-from postroad.ports.net import Endpoint
+from postroad.ports.net import PORT_UNKNOWN, Endpoint
 from postroad.proto.proxy import MAX_V2, ProxyFault, ProxyHeader, read
 from postroad.proto.wire import Interruption
 
 PATIENCE = 5.0  # seconds for the header; §2 asks for 3 at least
-PORT_UNKNOWN = 1  # where the balancer says 0, which for us is a Unix socket
 
 assert MAX_V2 <= SMALL_READ
 _log = log.get("net")

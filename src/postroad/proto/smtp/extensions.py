@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from postroad.proto.smtp.xclient import ATTRIBUTES
+
 # What is built through to its end, and so announced. A word that is missing here is neither offered nor taken.
 BUILT: frozenset[str] = frozenset((
     "PIPELINING", "SIZE", "8BITMIME", "CHUNKING", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "STARTTLS", "AUTH", "LIMITS",
-    "HELP",
+    "XCLIENT", "HELP",
 ))  # fmt: skip
 
 
@@ -27,6 +29,7 @@ class Offer:
     max_recipients: int = 0  # none said
     max_transactions: int = 0
     max_hold: int = 0  # seconds
+    may_introduce: bool = False  # the client is a gateway that is listed for XCLIENT
     horizon: str = ""  # the latest time that a message may be held until, RFC 3339
 
 
@@ -68,6 +71,7 @@ EXTENSIONS = (
     Extension("FUTURERELEASE", 4865, _future_release, privileged=True),
     Extension("DELIVERBY", 2852, _always, privileged=True),
     Extension("MT-PRIORITY", 6710, _always, privileged=True),
+    Extension("XCLIENT", 0, lambda offer: " ".join(ATTRIBUTES) if offer.may_introduce else None),  # Postfix's
     Extension("HELP", 5321, _always),
     Extension("STARTTLS", 3207, lambda offer: "" if offer.starttls else None),
     Extension("AUTH", 4954, lambda offer: " ".join(offer.auth_mechanisms) or None),

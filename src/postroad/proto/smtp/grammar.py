@@ -44,6 +44,7 @@ from postroad.proto.smtp.reply import (
     CommandFault,
     bad_argument,
 )
+from postroad.proto.smtp.xclient import MAX_XCLIENT_LINE, Xclient, read_xclient
 
 MAX_COMMAND_LINE = 512  # octets with CRLF, RFC 5321 §4.5.3.1.4
 MAX_VRFY_LINE = MAX_COMMAND_LINE + 10  # SMTPUTF8, RFC 6531 §3.7.4.2
@@ -114,7 +115,7 @@ class Plain(Struct, frozen=True, gc=False):
         return f"{self.verb} {self.argument}".rstrip().encode() + b"\r\n"
 
 
-Command = Hello | Mail | Rcpt | Bdat | Auth | Plain
+Command = Hello | Mail | Rcpt | Bdat | Auth | Xclient | Plain
 
 
 # --- reading them -----------------------------------------------------------------------------------------------------
@@ -128,6 +129,7 @@ class Verb:
     syntax: str
     read: Callable[[str, str], Any] | None
     max_line: int = MAX_COMMAND_LINE
+    hidden: bool = False  # not for everybody, so HELP does not tell of it
 
 
 def read_hello(verb: str, argument: str) -> Hello:
@@ -211,6 +213,7 @@ VERBS: dict[str, Verb] = {
         Verb("VRFY", "VRFY text", read_with_text, MAX_VRFY_LINE),
         Verb("STARTTLS", "STARTTLS", read_without_argument),
         Verb("AUTH", "AUTH mechanism [initial-response]", read_auth, MAX_AUTH_LINE),
+        Verb("XCLIENT", "XCLIENT attribute=value ...", read_xclient, MAX_XCLIENT_LINE, hidden=True),
         Verb("EXPN", "EXPN text", None),  # it would tell who is behind an alias
         Verb("ETRN", "ETRN domain", None),  # RFC 1985: a stranger would start our queue
         Verb("TURN", "TURN", None),  # RFC 5321 appendix F

@@ -101,6 +101,12 @@ def against_starttls(progress: Progress, profile: ServerProfile) -> Reply | None
     return None if progress.hello else replies.SAY_HELLO_FIRST
 
 
+def against_xclient(progress: Progress, profile: ServerProfile, *, may_introduce: bool) -> Reply | None:
+    if not may_introduce or "XCLIENT" not in profile.extensions:
+        return replies.NO_XCLIENT
+    return replies.XCLIENT_IN_TRANSACTION if progress.open else None
+
+
 def against_auth(progress: Progress, profile: ServerProfile, command: Auth, *, certified: bool = False) -> Reply | None:
     """RFC 4954 §4, in the order in which a client would put it right."""
     if not profile.auth_mechanisms and not profile.certified_mechanisms:

@@ -48,6 +48,7 @@ class Standing(NamedTuple):
 
     listed: bool = False  # may ask for what is else for those who have logged in
     certified: bool = False  # has shown a certificate that proves who it is
+    may_introduce: bool = False  # a gateway that may tell by XCLIENT whom it speaks for
     horizon: str = ""  # the latest time that it may have a message held until
 
 
@@ -81,6 +82,7 @@ def greeting(profile: ServerProfile, verb: str, secured: bool, authenticated: bo
         profile.max_recipients,
         profile.max_transactions,
         max_hold=profile.max_hold,
+        may_introduce=standing.may_introduce,
         horizon=standing.horizon,
     )
     return reply(250, "", profile.hostname, *ehlo_lines(offer)).wire
@@ -101,6 +103,7 @@ def offers(profile: ServerProfile, *, privileged: bool) -> frozenset[str]:
 def help_reply(dialect: Dialect, topic: str) -> Reply:
     """The answer to HELP, from the table of verbs."""
     hidden = {"HELO", "EHLO", "LHLO"} - set(HELLO_VERBS[dialect])
+    hidden |= {verb.name for verb in VERBS.values() if verb.hidden}
     known = {name: verb for name, verb in VERBS.items() if verb.read is not None and name not in hidden}
     if topic in known:
         return reply(214, "2.0.0", f"Syntax: {known[topic].syntax}")

@@ -24,6 +24,7 @@ from postroad.proto.smtp.order import (
     against_mail,
     against_rcpt,
     against_starttls,
+    against_xclient,
 )
 from postroad.proto.smtp.profile import (
     HELLO_VERBS,
@@ -40,6 +41,7 @@ from postroad.proto.smtp.server_events import (
     AuthStarted,
     BodyChunk,
     BodyEnd,
+    ClientIntroduced,
     CommandAnswered,
     CommandRefused,
     DataRequested,
@@ -53,6 +55,7 @@ from postroad.proto.smtp.server_events import (
     TlsRequested,
     TransactionReset,
 )
+from postroad.proto.smtp.xclient import Xclient
 from postroad.proto.wire import LineFault, ProtocolMisuse, Signal
 
 BODY_REPLIES: Final = {
@@ -167,6 +170,16 @@ class SmtpServer(Conversation):
         self._out.append(replies.AUTHENTICATED.wire)
         self._interrupt_now()
 
+    def accept_client(self, *, hello: str = "", authenticated: bool = False) -> None:
+        """Answer ClientIntroduced: the banner once more, for another client. `hello` is the verb that it greeted with,
+        where the gateway told its name."""
+        self._expect(SmtpServer._xclient_refused)
+        before = self._progress
+        self._progress = progress = Progress(secured=before.secured)
+        progress.hello, progress.authenticated, progress.idle = hello, authenticated, before.idle
+        self._out.append(banner(self.profile).wire)
+        self._interrupt_now()
+
     # --- what an answer does ------------------------------------------------------------------------------------------
 
     def _hello_answered(self, reply: Reply) -> None:
@@ -223,6 +236,9 @@ class SmtpServer(Conversation):
 
     def _auth_refused(self, reply: Reply) -> None:
         self._exchanging = False
+        self._say_refusal(reply)
+
+    def _xclient_refused(self, reply: Reply) -> None:
         self._say_refusal(reply)
 
     # --- lines --------------------------------------------------------------------------------------------------------
@@ -443,6 +459,13 @@ class SmtpServer(Conversation):
         self._answered = SmtpServer._auth_refused
         return AuthStarted(command.mechanism, command.initial)
 
+    def _xclient_command(self, command: Xclient) -> Event:
+        refusal = against_xclient(self._progress, self.profile, may_introduce=self.standing.may_introduce)
+        if refusal is not None:
+            return self._refuse(refusal, line="XCLIENT")
+        self._answered = SmtpServer._xclient_refused
+        return ClientIntroduced(command)
+
     def _stop(self) -> None:
         super()._stop()
         self._exchanging = False
@@ -490,5 +513,6 @@ _HANDLERS: Final[dict[str, Callable[[SmtpServer, Any], Event | Signal]]] = {
     "VRFY": SmtpServer._vrfy_command,
     "STARTTLS": SmtpServer._starttls_command,
     "AUTH": SmtpServer._auth_command,
+    "XCLIENT": SmtpServer._xclient_command,
 }
 assert _HANDLERS.keys() == {verb.name for verb in VERBS.values() if verb.read is not None}

@@ -10,6 +10,7 @@ from postroad.mail.envelope import BodyFlag
 from postroad.proto.smtp.body import BodyFault
 from postroad.proto.smtp.parameters import NO_RCPT_PARAMETERS, MailParameters, RcptParameters
 from postroad.proto.smtp.reply import Reply
+from postroad.proto.smtp.xclient import Xclient
 
 
 class Stage(Enum):
@@ -110,6 +111,13 @@ class AuthResponse:
 
 
 @dataclass(slots=True)
+class ClientIntroduced:
+    """XCLIENT: `accept_client(...)`, or `answer(reply)`."""
+
+    client: Xclient
+
+
+@dataclass(slots=True)
 class CommandAnswered:
     """The machine answered by itself (NOOP, HELP, VRFY, a chunk of several). Needs no answer; a turn counts it."""
 
@@ -148,6 +156,7 @@ Event = (
     | TlsRequested
     | AuthStarted
     | AuthResponse
+    | ClientIntroduced
     | CommandAnswered
     | CommandRefused
     | Quit

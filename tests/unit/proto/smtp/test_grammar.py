@@ -7,6 +7,8 @@ from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.extensions import BUILT, EXTENSIONS, Offer, ehlo_lines, parse_ehlo
 from postroad.proto.smtp.grammar import VERBS, Auth, Bdat, Command, Hello, Mail, Plain, Rcpt
 from postroad.proto.smtp.parameters import MailParameters
+from postroad.proto.smtp.reply import CommandFault
+from postroad.proto.smtp.xclient import Xclient
 
 ALL = frozenset(extension.keyword for extension in EXTENSIONS)
 
@@ -33,6 +35,8 @@ def read(line: bytes) -> Command:
         Auth("LOGIN"),
         Plain("DATA"),
         Bdat(0, last=True),
+        Xclient(name="mx.client.example", addr="192.0.2.7", port="5", proto="ESMTP", helo="a+b=c"),
+        Xclient("", "", "2001:db8::1", "", "SMTP", "x", "alice@example.com", "203.0.113.1", "25"),
         Bdat(10**20 - 1),
         Plain("VRFY", "bob"),
         Plain("NOOP", ""),
@@ -42,10 +46,30 @@ def test_what_is_written_is_read(command: Command) -> None:
     assert read(command.line()) == command
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "", "ADDR", "ADDR=", "ADDR=192.0.2", "ADDR=2001:db8::1", "ADDR=IPV6:192.0.2.7", "ADDR=IPV6:fe80::1%25eth0",
+        "ADDR=192.0.2.7 ADDR=192.0.2.8", "PORT=65536", "PORT=-1", "PROTO=HTTP", "HELO=a+20b", "HELO=" + "x" * 256,
+        "NAME=a+00b", "NAME=a=b", "LOGIN=+E4", "SHOE=9", "NAME=x SHOE=9", "NAME=" + "x" * 256,
+    ],
+    ids=lambda argument: argument[:30],
+)  # fmt: skip
+def test_what_a_gateway_may_not_say(argument: str) -> None:
+    with pytest.raises(CommandFault, match="501"):
+        read(b"XCLIENT " + argument.encode() + b"\r\n")
+
+
+def test_what_a_gateway_does_not_know() -> None:
+    line = b"xclient name=[unavailable] REVERSE_NAME=[TEMPUNAVAIL] addr=ipv6:::ffff:192.0.2.7 port=[UNAVAILABLE]\r\n"
+    assert VERBS["XCLIENT"].read is not None
+    assert read(b"XCLIENT" + line[7:]) == Xclient("", "", "192.0.2.7", "")
+
+
 def test_what_a_server_offers_a_client_reads() -> None:
     offer = Offer(
         1000, starttls=True, auth_mechanisms=("PLAIN", "LOGIN"), keywords=ALL, privileged=True, max_recipients=100,
-        max_transactions=20, max_hold=3600, horizon="2027-01-01T00:00:00Z",
+        max_transactions=20, max_hold=3600, may_introduce=True, horizon="2027-01-01T00:00:00Z",
     )  # fmt: skip
     capabilities = parse_ehlo(("mail.example.com greets you", *ehlo_lines(offer)))
     assert capabilities.name == "mail.example.com"
