@@ -7,6 +7,8 @@ import re
 from playwright.sync_api import Locator, expect
 from tests.browser.harness import Stage, Visit
 
+from postroad.app.demo_fill import ADMIN_PASSWORD
+
 
 def submit(visit: Visit, button: str) -> None:
     with visit.changing():
@@ -143,6 +145,7 @@ def test_an_administrator(visit: Visit) -> None:
     page = visit.open("/console/admins/new").page
     page.get_by_label("E-mail address").fill("dave@one.test")
     page.get_by_label("Name", exact=True).fill("Dave")
+    page.get_by_label("Your password").fill(ADMIN_PASSWORD)
     submit(visit, "Add the administrator")
     expect(page.get_by_role("main")).to_contain_text("/console/enter?")
     visit.look("admin-made")

@@ -232,7 +232,7 @@ class Admins:
     # --- sign-in links ------------------------------------------------------------------------------------------------
 
     async def login_link(self, admin: AdminId, *, valid: timedelta = LINK_VALID, by: Actor = COMMAND_LINE) -> str:
-        """The secret of a link that signs in once, without password or code."""
+        """The secret of a link that signs in once, in place of the password."""
         if not timedelta(0) < valid <= MAX_LINK_VALID:
             raise Refused(f"a sign-in link is valid for at most {MAX_LINK_VALID.days} days")
         secret = base64.urlsafe_b64encode(self._random.token(30)).decode()
@@ -250,7 +250,7 @@ class Admins:
         return secret
 
     async def redeem(self, secret: str, client: str = "") -> AdminRecord | None:
-        """Use up a link; `begin_session` with the method "link" is next. None for one that is wrong, used or too old.
+        """Use up a link; a second factor, where there is one, is next. None for a link that is wrong, used or too old.
         Raises TooManyLogins."""
         await self._throttle.admit(client, "")
         digest, now = _digest(secret), self._clock.now()

@@ -1,4 +1,7 @@
-"""Administrators of the console: who they are, inviting one, a sign-in link for one who is locked out, removing one."""
+"""Administrators of the console: who they are, inviting one, a sign-in link for one who is locked out, removing one.
+
+Whoever lets somebody in says who they are once more: else a browser left open would be a way in for good.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from postroad.accounts.names import read_address
 from postroad.ports.admins import AdminRecord
 from postroad.ports.ids import AdminId, parse_id
 from postroad.ports.store import Refused, Tx
+from postroad.web.console.again import same_person
 from postroad.web.console.forms import Form, Wrong, about, actor_of, deeds, errors_of, read_form, services_of
 from postroad.web.console.once import Secret, keep_once, shown_once
 from postroad.web.console.render import done, done_at, page, url
@@ -57,6 +61,7 @@ async def add_admin(request: Request) -> Response:
     form, admins, by = await read_form(request), services_of(request).admins, actor_of(request)
     typed = form.text("how", "link") == "password"
     try:
+        await same_person(request, form.raw("yours"), field="yours")
         with about("email"):
             read_address(form.text("email"))
         if typed and len(form.raw("password")) < MIN_PASSWORD:
@@ -72,6 +77,10 @@ async def add_admin(request: Request) -> Response:
 
 async def _link(request: Request, form: Form) -> Response:
     record = await _find(request, form)
+    try:
+        await same_person(request, form.raw("yours"))
+    except Wrong as wrong:
+        return done(request, "admins", str(wrong), kind="bad")
     return await _with_link(request, record, LINK_VALID, f"Made a sign-in link for {record.email}.")
 
 

@@ -1,4 +1,4 @@
-"""Signing in: a password and where there is one a second factor, a passkey alone, a link that works once; and out.
+"""Signing in: a password or a link that works once and where there is one a second factor, a passkey alone; and out.
 
 Whatever is wrong, the answer is the same, and as slow: a stranger learns neither who is known here nor what was wrong.
 """
@@ -45,9 +45,7 @@ async def password(request: Request) -> Response:
         return _slow(_form(request, target, email=email, problem=sentence(str(error)), status=429), error)
     if admin is None:
         return _form(request, target, email=email, problem=WRONG, status=401)
-    if admin.has_totp or await _admins(request).passkeys(admin.id):
-        return await session.await_second_factor(request, admin, target)
-    return await session.begin(request, admin, method="password", target=target)
+    return await session.first_step(request, admin, first="password", target=target)
 
 
 async def show_code(request: Request) -> Response:
@@ -65,20 +63,20 @@ async def code(request: Request) -> Response:
         await services.throttle.admit(client, step.admin.email)
     except TooManyLogins as error:
         return _slow(await _code_form(request, step, problem=sentence(str(error)), status=429), error)
-    method = await _check_code(request, step.admin, typed)
-    if not method:
+    second = await _check_code(request, step.admin, typed)
+    if not second:
         await services.admins.refused(step.admin.email, client, "wrong code")
         return await _code_form(request, step, problem=WRONG, status=401)
-    return await session.begin(request, step.admin, method=method, target=step.next)
+    return await session.begin(request, step.admin, method=f"{step.first} and {second}", target=step.next)
 
 
 async def _check_code(request: Request, admin: AdminRecord, typed: str) -> str:
-    """How it was right, or an empty text."""
+    """What it was, or an empty text."""
     services = request.app.state.services
     counter = totp.counter_of(admin.totp_secret, typed, services.clock.now()) if admin.has_totp else None
     if counter is not None:
-        return "password and code" if await services.admins.totp_used(admin.id, counter) else ""
-    return "password and recovery code" if await request.app.state.recovery.take(admin, typed) else ""
+        return "code" if await services.admins.totp_used(admin.id, counter) else ""
+    return "recovery code" if await request.app.state.recovery.take(admin, typed) else ""
 
 
 # --- passkeys ---------------------------------------------------------------------------------------------------------
@@ -105,7 +103,7 @@ async def passkey(request: Request) -> Response:
         await services.admins.refused(step.admin.email if step else _PASSKEY, client, str(error))
         return JSONResponse({"problem": WRONG}, 401)
     target = step.next if step else session.next_path(request.query_params.get("next", ""))
-    method = "password and passkey" if step else "passkey"
+    method = f"{step.first} and passkey" if step else "passkey"
     return await session.begin(request, admin, method=method, target=target, script=True)
 
 
@@ -150,7 +148,7 @@ async def link(request: Request) -> Response:
         return _slow(_bad_link(request, sentence(str(error)), status=429), error)
     if admin is None:
         return _bad_link(request, "This link is not right, was used before, or is too old.", status=401)
-    return await session.begin(request, admin, method="link", target=url())
+    return await session.first_step(request, admin, first="link", target=url())
 
 
 async def sign_out(request: Request) -> Response:

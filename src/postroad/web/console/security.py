@@ -1,6 +1,6 @@
 """What an administrator does about their own way in: password, authenticator app, recovery codes, passkeys, sessions.
 
-What weakens or widens the way in asks for the password again, where there is one: a browser left open is not enough.
+What weakens or widens the way in asks for the password again, see `again`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from postroad.ports.admins import AdminRecord
 from postroad.ports.ids import SessionId, parse_id
 from postroad.ports.store import Refused
 from postroad.web.console import session
+from postroad.web.console.again import same_person
 from postroad.web.console.browsers import browser_name, is_handheld
 from postroad.web.console.failures import sentence
-from postroad.web.console.guard import client_address, session_secret
+from postroad.web.console.forms import Wrong
+from postroad.web.console.guard import session_secret
 from postroad.web.console.render import done, page, url
 
 _PASSKEY = "new passkey"  # what a seal is for
 _HOME = "security"
 _WRONG_CODE = "This code is not right. Codes change twice a minute: wait for the next one and type it."
-_WRONG_PASSWORD = "This is not your present password."  # noqa: S105 - words
 
 
 async def show(request: Request) -> Response:
@@ -61,40 +62,18 @@ async def password(request: Request) -> Response:
     """A new one; everywhere else the old one is signed out."""
     form, admin = await request.form(), _me(request)
     try:
-        await _same_person(request, _text(form, "password"))
+        await same_person(request, _text(form, "password"))
         if _text(form, "new") != _text(form, "again"):
-            raise _Wrong("again", "This is not the same as above.")
+            raise Wrong("again", "This is not the same as above.")
         try:
             await _admins(request).set_password(
                 admin.id, _text(form, "new"), keep=request.state.session.id, by=request.state.actor
             )
         except Refused as error:
-            raise _Wrong("new", sentence(str(error))) from error
-    except _Wrong as wrong:
+            raise Wrong("new", sentence(str(error))) from error
+    except Wrong as wrong:
         return await _page(request, status=422, errors={wrong.field: str(wrong)})
     return done(request, _HOME, "Your password is changed. Every other session of yours has ended.")
-
-
-class _Wrong(Exception):  # noqa: N818 - a field of a form is wrong, in words
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
-        self.field = field
-
-
-async def _same_person(request: Request, given: str) -> None:
-    """The password again, guessed at no other pace than on the sign-in page. Raises _Wrong."""
-    admin = _me(request)
-    if not admin.password_hash:
-        return
-    services, client = request.app.state.services, client_address(request)
-    try:
-        await services.throttle.admit(client, admin.email)
-    except Refused as error:
-        raise _Wrong("password", sentence(str(error))) from error
-    if await services.admins.verify(admin.email, given) is None:
-        await services.admins.refused(admin.email, client, "wrong password on the security page")
-        raise _Wrong("password", _WRONG_PASSWORD)
-    await services.throttle.succeeded(client, admin.email)
 
 
 # --- authenticator app ------------------------------------------------------------------------------------------------
@@ -128,8 +107,8 @@ async def confirm_app(request: Request) -> Response:
     if not admin.totp_pending:
         return RedirectResponse(url(_HOME), 303)
     try:
-        await _same_person(request, _text(form, "password"))
-    except _Wrong as wrong:
+        await same_person(request, _text(form, "password"))
+    except Wrong as wrong:
         return _app_page(request, status=422, password=str(wrong))
     counter = totp.counter_of(admin.totp_pending, _text(form, "code"), request.app.state.services.clock.now())
     if counter is None:
@@ -141,8 +120,8 @@ async def confirm_app(request: Request) -> Response:
 
 async def remove_app(request: Request) -> Response:
     try:
-        await _same_person(request, _text(await request.form(), "password"))
-    except _Wrong as wrong:
+        await same_person(request, _text(await request.form(), "password"))
+    except Wrong as wrong:
         return done(request, _HOME, str(wrong), kind="bad")
     await _admins(request).totp_remove(_me(request).id, by=request.state.actor)
     await _drop_useless_codes(request)
@@ -151,8 +130,8 @@ async def remove_app(request: Request) -> Response:
 
 async def new_codes(request: Request) -> Response:
     try:
-        await _same_person(request, _text(await request.form(), "password"))
-    except _Wrong as wrong:
+        await same_person(request, _text(await request.form(), "password"))
+    except Wrong as wrong:
         return done(request, _HOME, str(wrong), kind="bad")
     return await _new_codes(request)
 
@@ -185,8 +164,8 @@ class _NewPasskey(msgspec.Struct):
 async def passkey_options(request: Request) -> Response:
     admin = _me(request)
     try:
-        await _same_person(request, msgspec.json.decode(await request.body(), type=_Wish).password)
-    except (_Wrong, msgspec.MsgspecError) as error:
+        await same_person(request, msgspec.json.decode(await request.body(), type=_Wish).password)
+    except (Wrong, msgspec.MsgspecError, UnicodeDecodeError) as error:
         return JSONResponse({"problem": str(error)}, 422)
     challenge = await session.seals(request).seal(_PASSKEY, session_secret(request), admin.id)
     known = await _admins(request).passkeys(admin.id)
@@ -229,10 +208,10 @@ def _with_word(request: Request, response: Response, text: str) -> Response:
 async def remove_passkey(request: Request) -> Response:
     form = await request.form()
     try:
-        await _same_person(request, _text(form, "password"))
+        await same_person(request, _text(form, "password"))
         credential = base64.urlsafe_b64decode(_text(form, "credential"))
         await _admins(request).remove_passkey(_me(request).id, credential, by=request.state.actor)
-    except (_Wrong, Refused) as error:
+    except Refused as error:
         return done(request, _HOME, sentence(str(error)), kind="bad")
     except (ValueError, binascii.Error):
         raise HTTPException(404) from None

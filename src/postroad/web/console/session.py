@@ -19,13 +19,15 @@ from postroad.web.console.sealed import VALID, Seals
 
 _VISIT_SECONDS = 30 * 86_400
 _MAX_STEP = 1000  # characters of its cookie
+_STEP = "first step"  # what a seal is for
 
 
 class Step(NamedTuple):
-    """The password was right; a code or a passkey is still to come."""
+    """The password or the link was right; a code or a passkey is still to come."""
 
     admin: AdminRecord
     next: str
+    first: str  # what was right
 
 
 def seals(request: Request) -> Seals:
@@ -59,10 +61,13 @@ def next_path(text: str) -> str:
 # --- the step between -------------------------------------------------------------------------------------------------
 
 
-async def await_second_factor(request: Request, admin: AdminRecord, target: str) -> Response:
-    """On to the page that asks for the second factor; the browser carries the proof that the password was right."""
-    data = [admin.id, admin.credential_version, target]
-    sealed = await seals(request).seal("step", visit(request), data)
+async def first_step(request: Request, admin: AdminRecord, *, first: str, target: str) -> Response:
+    """`first` was right. Signed in; or, where there is a second factor, on to the page that asks for it: the browser
+    carries the proof."""
+    if not admin.has_totp and not await request.app.state.services.admins.passkeys(admin.id):
+        return await begin(request, admin, method=first, target=target)
+    data = [admin.id, admin.credential_version, target, first]
+    sealed = await seals(request).seal(_STEP, visit(request), data)
     response = RedirectResponse(url("login/code"), 303)
     value = base64.urlsafe_b64encode(sealed).decode()
     set_cookie(request, response, "step", value, seconds=int(VALID.total_seconds()))
@@ -76,12 +81,12 @@ async def read_step(request: Request) -> Step | None:
         sealed = base64.urlsafe_b64decode(value[:_MAX_STEP])
     except (ValueError, binascii.Error):
         return None
-    data = await seals(request).open("step", visit(request), sealed) if sealed else None
+    data = await seals(request).open(_STEP, visit(request), sealed) if sealed else None
     if data is None:
         return None
-    number, version, target = data
+    number, version, target, first = data
     admin = await request.app.state.services.admins.get(AdminId(number))
-    return Step(admin, target) if admin is not None and admin.credential_version == version else None
+    return Step(admin, target, first) if admin is not None and admin.credential_version == version else None
 
 
 # --- in and out -------------------------------------------------------------------------------------------------------

@@ -265,6 +265,26 @@ class TestLink:
         assert again.status_code == 401
         assert "postroad admin link" in again.text
 
+    async def test_where_there_is_a_second_factor_it_is_asked_for(self, console: Console) -> None:
+        app = await with_app(console)
+        secret = await console.services.admins.login_link(console.alice.id)
+        await console.get("enter?x")
+        answer = await console.post("enter", {"secret": secret})
+        assert answer.headers["location"] == "/console/login/code"
+        assert (await console.get("")).status_code == 303
+        answer = await console.post("login/code", {"code": TOTP(app).now()})
+        assert answer.headers["location"] == "/console/"
+        assert await signed_in_by(console) == "link and code"
+
+    async def test_a_passkey_is_a_second_factor_too(self, console: Console) -> None:
+        device = await with_passkey(console, verifies=False)
+        secret = await console.services.admins.login_link(console.alice.id)
+        await console.get("enter?x")
+        assert (await console.post("enter", {"secret": secret})).headers["location"] == "/console/login/code"
+        options = (await console.post_json("login/passkey/options", "")).text
+        await console.post_json("login/passkey", json.dumps(device.get(options)))
+        assert await signed_in_by(console) == "link and passkey"
+
     async def test_an_old_one_is_refused_in_the_same_words(self, console: Console) -> None:
         old = await console.services.admins.login_link(console.alice.id, valid=timedelta(microseconds=1))
         await console.get("enter?x")

@@ -9,6 +9,7 @@ import pytest
 
 from postroad.ports.admins import AuditRecord
 from postroad.ports.ids import AuditId, id_text
+from postroad.testing.console import PASSWORD
 from postroad.web.console.audit import entry_of
 from postroad.web.console.samples import samples
 
@@ -129,14 +130,14 @@ class TestKeys:
 
 class TestAdmins:
     async def test_an_invited_one_enters_by_the_link(self, alice):
-        answer = await alice.post("admins/new", {"email": "bob@example.com", "name": "Bob"})
+        answer = await alice.post("admins/new", {"email": "bob@example.com", "name": "Bob", "yours": PASSWORD})
         link = made_once(await alice.get(location(answer)))
         assert link.startswith("http://")
         secret = link.partition("/console/enter?")[2]
         assert (await alice.services.admins.redeem(secret, "192.0.2.1")).email == "bob@example.com"
 
     async def test_one_with_a_password(self, alice):
-        typed = {"email": "bob@example.com", "how": "password", "password": "bobs password"}
+        typed = {"email": "bob@example.com", "how": "password", "password": "bobs password", "yours": PASSWORD}
         assert location(await alice.post("admins/new", typed)) == "admins"
         assert await alice.services.admins.verify("bob@example.com", "bobs password")
 
@@ -145,18 +146,23 @@ class TestAdmins:
             ({"email": "nonsense"}, "email"),
             ({"email": "alice@example.com"}, "email"),
             ({"email": "bob@example.com", "how": "password", "password": "short"}, "password"),
+            ({"email": "bob@example.com", "yours": ""}, "yours"),
+            ({"email": "bob@example.com", "yours": "not mine"}, "yours"),
         ):
-            answer = await alice.post("admins/new", typed)
+            answer = await alice.post("admins/new", {"yours": PASSWORD, **typed})
             assert answer.status_code == 422
             assert re.search(rf'id="f-{field}"[^>]*aria-invalid="true"', answer.text), typed
 
     async def test_a_link_for_one_who_is_locked_out_and_the_end(self, alice):
         bob = await alice.services.admins.add("bob@example.com", "bobs password")
-        answer = await alice.post("admins", {"do": "link", "admin": id_text(bob.id)})
+        ask = {"do": "link", "admin": id_text(bob.id)}
+        assert location(await alice.post("admins", {**ask, "yours": "not mine"})) == "admins"
+        assert "not your present password" in words(await alice.get("admins"))
+        answer = await alice.post("admins", {**ask, "yours": PASSWORD})
         assert "/console/enter?" in made_once(await alice.get(location(answer)))
         assert location(await alice.post("admins", {"do": "remove", "admin": id_text(bob.id)})) == "admins"
         assert "bob@example.com" not in words(await alice.get("admins")).replace("Removed bob@example.com", "")
-        assert (await alice.post("admins", {"do": "link", "admin": id_text(bob.id)})).status_code == 404
+        assert (await alice.post("admins", {**ask, "yours": PASSWORD})).status_code == 404
 
     async def test_nobody_removes_themselves(self, alice):
         await alice.services.admins.add("bob@example.com", "bobs password")
