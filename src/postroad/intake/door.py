@@ -18,7 +18,6 @@ from postroad.intake.clients import Clients
 from postroad.intake.verdicts import Kind, Verdict
 from postroad.intake.visit import Visit
 from postroad.mail.address import ForwardPath
-from postroad.mail.status import Status
 from postroad.ports.clock import Clock
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ S = TypeVar("S")
 ConnectStep = Callable[[Visit], Verdict | None]
 HeloStep = Callable[[Visit, str], Verdict]
 MailStep = Callable[[Visit], Verdict | None]
-RecipientStep = Callable[[Visit, "MailTransaction", ForwardPath], Status | None]
+RecipientStep = Callable[[Visit, "MailTransaction", ForwardPath], Verdict | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +116,13 @@ class Door:
         assert rate is not None
         return rate.take(client.address, client.network, self.clock.monotonic())
 
-    def _probing(self, visit: Visit, transaction: MailTransaction, path: ForwardPath) -> Status | None:  # noqa: ARG002
+    def _probing(self, visit: Visit, transaction: MailTransaction, path: ForwardPath) -> Verdict | None:  # noqa: ARG002
         probing = self.probing
         assert probing is not None
-        is_over = probing.is_over(visit.client.address, self.clock.monotonic())
-        return probing.verdict.status if is_over else None
+        return probing.verdict if probing.is_over(visit.client.address, self.clock.monotonic()) else None
 
 
-def _weighed(visit: Visit, transaction: MailTransaction, path: ForwardPath) -> Status | None:  # noqa: ARG001
+def _weighed(visit: Visit, transaction: MailTransaction, path: ForwardPath) -> Verdict | None:  # noqa: ARG001
     return visit.refusal(path)
 
 

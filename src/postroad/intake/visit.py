@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from postroad.intake.verdicts import Kept, Kind, Verdict, in_words, kept
+from postroad.intake.verdicts import Kept, Kind, Verdict, in_words, kept, refused
 from postroad.mail.address import ForwardPath
 from postroad.mail.status import Status, status
+from postroad.observe.metrics import COUNTERS
 
 if TYPE_CHECKING:
     from postroad.intake.clients import Client
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from postroad.intake.transaction import MailTransaction
 
 SPARED = frozenset(("postmaster", "abuse"))  # RFC 5321 §4.5.1, RFC 2142 §4: who is refused by mistake can write there
-
-_REFUSED = status(550, "5.7.1", "")
+WEIGHED = "weight"  # the step that refuses for all notes together
 
 
 class Visit:
@@ -44,7 +44,7 @@ class Visit:
         self._early: Verdict | None = None
         self._came_again = False
         self._seen = -1  # the client's revision that the next three were made from
-        self._judgement: Status | None = None
+        self._judgement: Verdict | None = None
         self._total = 0.0
         self._kept: Kept = ()
 
@@ -57,8 +57,8 @@ class Visit:
                 continue
             if verdict.kind is Kind.DELAY:
                 self.wait = verdict.weight
-            elif verdict.status is not None:
-                self.welcome = verdict.status
+            else:
+                self.welcome = _said(verdict)
                 return
 
     def hello(self, name: str) -> None:
@@ -80,7 +80,7 @@ class Visit:
         for step in self._door.mail_steps:
             verdict = step(self)
             if verdict is not None:
-                return verdict.status
+                return _said(verdict)
         return None
 
     # --- recipients ---------------------------------------------------------------------------------------------------
@@ -104,17 +104,17 @@ class Visit:
         if is_spared(path):
             return None
         for step in self._door.recipient_steps:
-            refusal = step(self, transaction, path)
-            if refusal is not None:
-                return refusal
+            verdict = step(self, transaction, path)
+            if verdict is not None:
+                return _said(verdict)
         return None
 
     def after(self, transaction: MailTransaction, path: ForwardPath) -> Status | None:
         """RCPT, where the recipient could be taken."""
         for step in self._door.taking_steps:
-            refusal = step(self, transaction, path)
-            if refusal is not None:
-                return refusal
+            verdict = step(self, transaction, path)
+            if verdict is not None:
+                return _said(verdict)
         return None
 
     def unknown(self) -> None:
@@ -123,7 +123,7 @@ class Visit:
         if door.probing is not None:
             door.probing.missed(self.client.address, door.clock.monotonic())
 
-    def greylist(self, transaction: MailTransaction, path: ForwardPath) -> Status | None:
+    def greylist(self, transaction: MailTransaction, path: ForwardPath) -> Verdict | None:
         """A step: whether a stranger has to come again."""
         door = self._door
         assert door.greylist is not None
@@ -131,7 +131,7 @@ class Visit:
             return None
         verdict, is_first = door.greylist.judge(self._triplet(transaction, path))
         if verdict.kind is Kind.DEFER:
-            return verdict.status
+            return verdict
         self._came_again = self._came_again or is_first
         if not any(note.step == verdict.step for note in transaction.notes):
             transaction.notes += (verdict,)
@@ -143,7 +143,7 @@ class Visit:
 
     # --- the decision -------------------------------------------------------------------------------------------------
 
-    def refusal(self, path: ForwardPath | None = None) -> Status | None:
+    def refusal(self, path: ForwardPath | None = None) -> Verdict | None:
         """Why nobody but those who are spared gets mail from this client; None lets it in."""
         if self._seen != self.client.revision:
             self._weigh()
@@ -177,18 +177,21 @@ class Visit:
         self._seen = self.client.revision
         self._kept = kept(verdicts)
         self._total = sum(verdict.weight for verdict in verdicts)
-        self._judgement = next((each.status for each in verdicts if each.kind is Kind.REFUSE), None)
+        self._judgement = next((each for each in verdicts if each.kind is Kind.REFUSE), None)
         if self._judgement is None and self._total >= self._door.refuse_at:
             said = sorted((each for each in verdicts if each.weight > 0), key=lambda each: -each.weight)
             words = "; ".join(dict.fromkeys(each.public for each in said if each.public))
-            self._judgement = Status(_REFUSED.reply_code, _REFUSED.enhanced, words or "your server is not trusted here")
+            self._judgement = refused(WEIGHED, words, status(550, "5.7.1", words or "your server is not trusted here"))
 
-    def _explained(self, judgement: Status, path: ForwardPath | None) -> Status:
+    def _explained(self, judgement: Verdict, path: ForwardPath | None) -> Verdict:
         """With whom to ask, what to refer to; and for the operator all that was found."""
+        answer = judgement.status
+        assert answer is not None
         domain = path.domain.ascii if path is not None and path.domain is not None else self._door.hostname
         help_ = f"if this is wrong, write to postmaster@{domain} with reference {self.connection}"
         cause = f"{self._total:g} of {self._door.refuse_at:g}: {in_words(self._kept)}"
-        return Status(judgement.reply_code, judgement.enhanced, f"{judgement.text}; {help_}", cause)
+        told = Status(answer.reply_code, answer.enhanced, f"{answer.text}; {help_}", cause)
+        return Verdict(judgement.step, Kind.REFUSE, cause, 0.0, told)
 
     # --- the message --------------------------------------------------------------------------------------------------
 
@@ -197,7 +200,7 @@ class Visit:
         refusal = self.refusal()
         if refusal is None or all(name.partition("@")[0].lower() in SPARED for name in transaction.recipients):
             return None
-        return refusal
+        return _said(refusal)
 
     def taken(self) -> None:
         """A message of it is ours now."""
@@ -205,6 +208,13 @@ class Visit:
         if self._came_again and self._door.greylist is not None:
             self._came_again = False
             self._door.greylist.came_again(self.client.network)
+
+
+def _said(verdict: Verdict) -> Status | None:
+    """What the client is told; it is counted by the step's name."""
+    counts = COUNTERS.door
+    counts[verdict.step] = counts.get(verdict.step, 0) + 1
+    return verdict.status
 
 
 def is_spared(path: ForwardPath) -> bool:

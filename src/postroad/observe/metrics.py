@@ -34,6 +34,7 @@ class Counters:
     logins_refused: int = 0
     turned_away: int = 0  # connections over a limit
     connections: dict[str, int] = field(default_factory=dict)  # by service
+    door: dict[str, int] = field(default_factory=dict)  # refused or put off by the front door, by step
 
 
 COUNTERS = Counters()
@@ -52,6 +53,11 @@ _HELP = {
     "logins": "Successful logins",
     "logins_refused": "Refused logins",
     "turned_away": "Connections turned away by a limit",
+}
+
+_LABELLED = {
+    "connections": ("service", "Connections taken"),
+    "door": ("step", "Connections, messages and recipients that the front door refused or put off"),
 }
 
 
@@ -91,10 +97,11 @@ class _Collector:
 
         for name, text in _HELP.items():
             yield CounterMetricFamily(PREFIX + name, text, value=getattr(self._counters, name))
-        family = CounterMetricFamily(PREFIX + "connections", "Connections taken", labels=["service"])
-        for service, number in sorted(self._counters.connections.items()):
-            family.add_metric([service], number)
-        yield family
+        for name, (label, text) in _LABELLED.items():
+            family = CounterMetricFamily(PREFIX + name, text, labels=[label])
+            for value, number in sorted(getattr(self._counters, name).items()):
+                family.add_metric([value], number)
+            yield family
 
     def _gauged(self) -> Iterator[Metric]:
         from prometheus_client.core import GaugeMetricFamily

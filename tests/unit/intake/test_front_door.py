@@ -10,6 +10,7 @@ from postroad.intake.transaction import MailTransaction
 from postroad.intake.verdicts import in_words
 from postroad.mail.address import parse_forward_path, parse_reverse_path
 from postroad.mail.envelope import Origin
+from postroad.observe.metrics import Counters
 from postroad.testing.clock import JumpingClock, settle
 from postroad.testing.dns import TableResolver
 
@@ -156,6 +157,7 @@ async def test_what_is_seen_behind_the_last_recipient_can_still_refuse():
     assert visit.message(transaction) is None
     visit.early("the answer to DATA")
     refused = visit.message(transaction)
+    assert refused is not None
     assert refused.text.startswith("you talk before it is your turn")
     assert "early: it talked before the answer to DATA (refuse)" in refused.cause
 
@@ -279,6 +281,19 @@ async def test_what_a_mad_list_said_is_forgotten():
     assert (await world.judge())[0] is not None
     world.door.zones[0].switch_off("mad")
     assert (await world.judge())[0] is None
+
+
+async def test_what_is_refused_is_counted_by_step(monkeypatch):
+    counters = Counters()
+    monkeypatch.setattr("postroad.intake.visit.COUNTERS", counters)
+    world = World(DnsList("bl.test", 20.0), connections_per_minute=3, greylist="all")
+    world.dns.hosts[query_name(BAD, "bl.test")] = ("127.0.0.2",)
+    await world.judge(helo="mx.here.test")
+    await world.judge(BAD)
+    await world.judge()
+    await world.judge()
+    world.knock()
+    assert counters.door == {"helo": 1, "weight": 1, "greylist": 2, "connection-rate": 1}
 
 
 # --- greylisting ---

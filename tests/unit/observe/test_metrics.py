@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from postroad.observe.metrics import _HELP, Counters, Gauge, render
+from postroad.observe.metrics import _HELP, _LABELLED, Counters, Gauge, render
 
 
 def test_counters_and_gauges_stand_on_the_page_under_our_prefix() -> None:
-    counters = Counters(accepted=3, connections={"mx": 2})
+    counters = Counters(accepted=3, connections={"mx": 2}, door={"helo": 3})
     gauges = [
         Gauge("queue_deliveries", "Recipients in the queue", 4, {"state": "queued"}),
         Gauge("queue_deliveries", "Recipients in the queue", 1, {"state": "held"}),
@@ -19,10 +19,11 @@ def test_counters_and_gauges_stand_on_the_page_under_our_prefix() -> None:
     assert content_type.startswith("text/plain")
     assert "postroad_accepted_total 3.0" in lines
     assert 'postroad_connections_total{service="mx"} 2.0' in lines
+    assert 'postroad_door_total{step="helo"} 3.0' in lines
     assert 'postroad_queue_deliveries{state="queued"} 4.0' in lines
     assert 'postroad_queue_deliveries{state="held"} 1.0' in lines
     assert lines.count("# TYPE postroad_queue_deliveries gauge") == 1
 
 
 def test_every_counter_is_explained() -> None:
-    assert {field.name for field in fields(Counters)} == set(_HELP) | {"connections"}
+    assert {field.name for field in fields(Counters)} == set(_HELP) | set(_LABELLED)
