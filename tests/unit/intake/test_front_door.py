@@ -1,11 +1,14 @@
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 from postroad.config.schema import DnsList, FrontDoor, Limits
+from postroad.intake.checks import Policy
 from postroad.intake.checks.dnsbl import query_name
 from postroad.intake.checks.rates import HOUR
 from postroad.intake.door_assembly import assemble_door
+from postroad.intake.pipeline import Intake
 from postroad.intake.transaction import MailTransaction
 from postroad.intake.verdicts import in_words
 from postroad.mail.address import parse_forward_path, parse_reverse_path
@@ -105,6 +108,19 @@ async def test_with_the_defaults_the_plainly_forged_is_refused_at_rcpt():
 async def test_who_is_exempt_meets_no_door():
     assert World().knock("127.0.0.1") is None
     assert World(exempt=()).knock("127.0.0.1") is not None
+
+
+async def test_who_has_logged_in_is_spared():
+    world = World(messages_per_minute=1)
+    policy = Policy(1 << 20, 100, 50, 1 << 20, lambda _: True)
+    intake = Intake(SimpleNamespace(directory=None, clock=world.clock), policy, "mx.here.test")
+    visit, sender = world.knock(helo="mx.here.test"), parse_reverse_path("a@far.test")
+    origin = Origin("mx", "0c1", GOOD, account="alice@here.test")
+    begun = [intake.begin(origin, sender, visit=visit) for _ in range(5)]
+    assert [transaction.visit for transaction in begun] == [None] * 5
+    stranger = [intake.begin(Origin("mx", "0c1", GOOD), sender, visit=visit) for _ in range(2)]
+    assert stranger[0].visit is visit
+    assert stranger[1].reply_code == 451
 
 
 async def test_notes_that_weigh_enough_together_refuse_and_say_why():
