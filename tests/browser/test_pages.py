@@ -74,6 +74,7 @@ PAGES = [
     Page("server", "/servers/{server:int}", server()),
     Page("keys", "/keys"),
     Page("key-new", "/keys/new"),
+    Page("senders", "/senders"),
     Page("admins", "/admins"),
     Page("admin-new", "/admins/new"),
     Page("audit", "/audit"),

@@ -8,15 +8,18 @@ from postroad.accounts import accounts, audit
 from postroad.accounts.audit import Action, Actor
 from postroad.accounts.projects import find_server, find_stream
 from postroad.accounts.tokens import find_token
+from postroad.observe import log
 from postroad.ports.clock import Clock
 from postroad.ports.ids import AccountId, IdSource, ServerId, TokenId
 from postroad.ports.senders import SenderHold, SenderKey, SenderKind
 from postroad.ports.sending import TokenKind, TokenRecord
 from postroad.ports.signals import Signals
-from postroad.ports.store import Message, Refused, Store, Tx
+from postroad.ports.store import Message, Refused, Store, StoreUnavailable, Tx
 
 EVERYBODY = SenderKey(SenderKind.ALL)
 TOPIC = "senders"
+LOOK_SECONDS = 5.0
+_log = log.get("senders")
 _KINDS = frozenset(kind.value for kind in SenderKind)
 
 
@@ -29,14 +32,28 @@ class Freezes:
         self._ids = ids
         self._signals = signals
         self._holds: dict[SenderKey, SenderHold] = {}
+        self._changes = 0  # made here
+        self._writing = 0  # of these, that are not rows yet
 
     async def load(self) -> None:
         """What the rows say. Raises StoreUnavailable."""
+        changes = self._changes
         holds = await self._store.read(lambda tx: tx.senders.holds())
+        if changes != self._changes or self._writing:
+            return  # what was read may be older than what is known here
         changed = {hold.key for hold in holds} != self._holds.keys()
         self._holds = {hold.key: hold for hold in holds}
         if changed:
             self._signals.publish(TOPIC)
+
+    async def run(self) -> None:
+        """Look now and then for what another node was told. Until cancelled."""
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            try:
+                await self.load()
+            except StoreUnavailable as error:
+                _log.warning("frozen senders cannot be read", error=str(error))
 
     @property
     def any(self) -> bool:
@@ -70,17 +87,21 @@ class Freezes:
         if key in self._holds:
             raise Refused(f"{words(key.kind, name)} is held already: {self._holds[key].why}")
         self._holds[key] = hold
+        self._changes += 1
         self._signals.publish(TOPIC)
 
         def write(tx: Tx) -> None:
             if tx.senders.hold(hold):
                 audit.record(tx, by, Action.SENDER_FROZEN, words(key.kind, name), {"why": why}, now=now, ids=self._ids)
 
+        self._writing += 1
         try:
             await self._store.write(write)
         except BaseException:
             self._holds.pop(key, None)
             raise
+        finally:
+            self._writing -= 1
         return hold
 
     async def release(self, key: SenderKey, name: str, *, by: Actor) -> bool:
@@ -93,6 +114,7 @@ class Freezes:
             return was
 
         was = await self._store.write(write)
+        self._changes += 1
         if self._holds.pop(key, None) is not None:
             self._signals.publish(TOPIC)
         return was

@@ -162,6 +162,7 @@ class Node:
         services = self.services
         await services.counts.load()
         self._run(services.counts.run(), "sender-counts")
+        self._run(services.freezes.run(), "sender-holds")
         services.senders.alarm = Alarm(
             self.intake.submit_local, services.store, services.clock, services.ids, self.settings.hostname
         ).tell

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from postroad.accounts.counts import FORGET
 from postroad.accounts.logins import KNOWN
 from postroad.accounts.sessions import IDLE
 from postroad.adapters.sql.database import Database
@@ -58,6 +59,7 @@ class Janitor:
             "logins": await self._until_done(
                 lambda tx: tx.retention.logins(sessions_before=now - IDLE, failures_before=now - KNOWN, now=now)
             ),
+            "senders": await self._until_done(lambda tx: tx.senders.forget_counts(now - FORGET)),
             "greylist": await self._until_done(lambda tx: tx.greylist.forget(now)),
             "mailboxes": await self._until_done(lambda tx: tx.retention.deleted_mailboxes()),
             "contents": await self._store.sweep(now - SWEEP_AGE),

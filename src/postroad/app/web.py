@@ -95,6 +95,8 @@ def web_services(node: Node) -> WebServices:
         throttle=services.throttle,
         audit=services.audit,
         actions=services.actions,
+        senders=services.senders,
+        guesses=services.guesses,
         census=Census(store, clock),
         search=search,
         statistics=statistics,

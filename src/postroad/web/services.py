@@ -9,6 +9,7 @@ from postroad.accounts.administration import Administration
 from postroad.accounts.admins import Admins
 from postroad.accounts.audit import AuditLog
 from postroad.accounts.credentials import Credentials
+from postroad.accounts.guesses import Guesses
 from postroad.accounts.logins import Throttle
 from postroad.accounts.sending import Sending
 from postroad.accounts.tokens import Tokens
@@ -25,6 +26,7 @@ from postroad.ports.store import Store
 from postroad.ports.workers import Workers
 from postroad.queue.actions import Actions
 from postroad.queue.census import Census
+from postroad.queue.senders import Senders
 from postroad.reports.live import Live
 from postroad.reports.search import Search
 from postroad.reports.statistics import Statistics
@@ -47,6 +49,8 @@ class WebServices:
     throttle: Throttle
     audit: AuditLog
     actions: Actions
+    senders: Senders
+    guesses: Guesses
     census: Census
     search: Search
     statistics: Statistics

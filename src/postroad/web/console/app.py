@@ -31,6 +31,7 @@ from postroad.web.console import (
     overview,
     queue,
     security,
+    senders,
     servers,
     view,
 )
@@ -53,6 +54,7 @@ SECTIONS = (
     Section("aliases", "Aliases", "aliases", "aliases", "Addresses", "l"),
     Section("servers", "Servers", "servers", "servers", "Sending", "s"),
     Section("keys", "API keys", "keys", "keys", "Sending", "k"),
+    Section("senders", "Senders", "senders", "senders", "Sending", "f"),
     Section("admins", "Administrators", "admins", "admins", "Console", "p"),
     Section("audit", "Audit log", "audit", "audit", "Console", "u"),
 )
@@ -69,6 +71,7 @@ PAGES = (
     aliases,
     servers,
     keys,
+    senders,
     admins,
     audit,
 )

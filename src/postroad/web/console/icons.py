@@ -14,6 +14,7 @@ _LINES = {
     "servers": '<rect x="3" y="4" width="18" height="7" rx="2"/><rect x="3" y="13" width="18" height="7" rx="2"/>'
     '<path d="M7 7.5h.01M7 16.5h.01M12 7.5h5M12 16.5h5"/>',
     "keys": '<circle cx="8" cy="15" r="4.5"/><path d="m11.5 12 8.5-8.5M16.5 7l3 3"/>',
+    "senders": '<path d="M21 3 3 10.5l7 3 3 7z"/><path d="M10 13.5 15 8.5"/>',
     "admins": '<path d="M12 3 4.5 6v5.5c0 4.5 3 8 7.5 9.5 4.5-1.5 7.5-5 7.5-9.5V6z"/><path d="m9 12 2.2 2.2L15.5 10"/>',
     "audit": '<path d="M6 3h9l4 4v14H6z"/><path d="M14.5 3v4.5H19M9.5 12h6M9.5 16h6"/>',
     "search": '<circle cx="11" cy="11" r="6.5"/><path d="m16 16 5 5"/>',
