@@ -55,3 +55,10 @@ async def test_what_fails_is_listed_longest_wait_first(store, mail):
     await store.write(lambda tx: tx.throttle.put(rows))
     assert await store.read(lambda tx: tx.throttle.failing()) == [rows[1], rows[3], rows[0]]
     assert await store.read(lambda tx: tx.throttle.failing(limit=1)) == [rows[1]]
+
+
+async def test_addresses_that_hide_many_are_listed_apart(store, mail):
+    rows = [FailedLogins(subject, 0, mail.now, mail.now) for subject in ("shared 10.0.0.1", "address 10.0.0.1")]
+    await store.write(lambda tx: tx.throttle.put(rows))
+    assert await store.read(lambda tx: tx.throttle.shared()) == rows[:1]
+    assert await store.read(lambda tx: tx.throttle.failing()) == []

@@ -33,6 +33,7 @@ REFRESH = timedelta(days=1)  # how old the row of a known pair may grow
 SHARED = timedelta(days=1)  # how long an address counts as a proxy's after it looked like one
 BY_ACCOUNT = Curve(free=5, most=300.0)
 BY_ADDRESS = Curve(free=10, most=900.0, ban_after=100, ban=86400.0)
+TELL = timedelta(days=7)  # how long `check` speaks of it
 _MAX_REMEMBERED = 10_000
 _WRONG_SECONDS = 3600.0
 
@@ -207,7 +208,7 @@ class Guesses:
             return
         _log.error(
             "nearly all logins come from one private address: a proxy hides the clients, so that none of them can be"
-            " slowed by its address; let the proxy pass their addresses on by the PROXY protocol",
+            " slowed by its address; let the proxy pass their addresses on by the PROXY protocol (limits.proxies)",
             address=attempt.network,
         )
         now, shared = self._clock.now(), attempt.subjects[Subject.SHARED]
@@ -330,6 +331,11 @@ def read_ban(row: FailedLogins) -> Ban | None:
         address, _, account = rest.partition(" ")
         return Ban(Subject.PAIR, address, account, row.failures, row.last, row.until)
     return None
+
+
+def hiding(rows: Iterable[FailedLogins], now: datetime) -> list[tuple[str, datetime]]:
+    """Addresses that hide many people, as far as rows of the last week tell, and when that was seen last."""
+    return [(row.subject.partition(" ")[2], row.last) for row in rows if now - row.last < TELL]
 
 
 def _remember(memory: OrderedDict[K, V], key: K, value: V) -> None:

@@ -8,7 +8,7 @@ import resource
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -16,13 +16,14 @@ from pathlib import Path
 
 from postroad.app import lock
 from postroad.app.access import reading
+from postroad.app.certificates import pairs
 from postroad.app.roles import listeners
 from postroad.config.problems import ConfigError
 from postroad.config.schema import Settings
 from postroad.config.values import split_address
 from postroad.intake.checks.zones import probe
 from postroad.ports.dns import Resolver
-from postroad.ports.store import DomainKind, StoreUnavailable
+from postroad.ports.store import DomainKind, Refused, StoreUnavailable
 from postroad.reports.dnscheck import RecordFinding, verify_host, verify_mx, verify_spf
 
 SQLITE_NEEDED = (3, 51, 3)  # older ones can corrupt a WAL file when two connections write or checkpoint at once
@@ -54,6 +55,7 @@ async def examine(settings: Settings, *, ask_dns: bool = True) -> list[Finding]:
     for look in (_services, _data_dir, _disk, _files, _clock, _tls, _segments):
         findings += list(look(settings))
     findings += [finding async for finding in _database(settings)]
+    findings += [finding async for finding in _proxies(settings)]
     findings += list(_ports(settings))
     if ask_dns:
         findings += [finding async for finding in _dns(settings)]
@@ -140,53 +142,57 @@ def _clock_is_synchronized() -> bool | None:
 
 
 def _tls(settings: Settings) -> Iterator[Finding]:
-    certificate, key = settings.tls.certificate, settings.tls.key
-    if certificate is None or key is None:
+    if settings.tls.certificate is None:
         change = "set tls.certificate and tls.key; `postroad quickstart` makes a self-signed pair"
         yield Finding(Grade.PROBLEM, "tls", "there is no certificate: no STARTTLS, and so no logins", change)
         return
+    for number, (certificate, key) in enumerate(pairs(settings.tls)):
+        try:
+            yield from _certificate(settings, certificate, key, is_usual=number == 0)
+        except (OSError, ValueError) as error:
+            text = f"{certificate} and {key} cannot be used: {error}"
+            yield Finding(Grade.PROBLEM, "tls", text, "see docs/guides/tls.md")
+    if settings.tls.client_ca is not None:
+        yield _authorities(settings.tls.client_ca)
+
+
+def _authorities(path: Path) -> Finding:
+    from cryptography import x509
+
     try:
-        yield from _certificate(settings, certificate, key)
+        count = len(x509.load_pem_x509_certificates(path.read_bytes()))
     except (OSError, ValueError) as error:
-        yield Finding(
-            Grade.PROBLEM, "tls", f"{certificate} and {key} cannot be used: {error}", "see docs/guides/tls.md"
-        )
+        text = f"tls.client_ca cannot be used: {error}"
+        return Finding(Grade.PROBLEM, "tls", text, "name a PEM file with the authority's certificate")
+    return Finding(Grade.OK, "tls", f"client certificates of {count} {'authority' if count == 1 else 'authorities'}")
 
 
-def _certificate(settings: Settings, certificate: Path, key: Path) -> Iterator[Finding]:
+def _certificate(settings: Settings, certificate: Path, key: Path, *, is_usual: bool) -> Iterator[Finding]:
     import ssl
 
     from cryptography import x509
 
+    from postroad.adapters.net.certificates import names_of
+
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)  # raises where they are no pair
     parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
-    names = _names(parsed)
-    if not _covers(names, settings.hostname):
+    names = names_of(parsed)
+    if is_usual and not _covers(names, settings.hostname):
         text = f"the certificate is for {', '.join(names) or 'no host name'}, not for {settings.hostname}"
         yield Finding(Grade.PROBLEM, "tls", text, "get one that names `hostname`")
+    shown = "the certificate" if is_usual else f"the certificate for {', '.join(names) or certificate}"
     left = parsed.not_valid_after_utc - datetime.now(UTC)
     if left < EXPIRY_WARNING:
-        text = f"the certificate {'ended' if left < timedelta() else 'ends'} on {parsed.not_valid_after_utc:%Y-%m-%d}"
+        text = f"{shown} {'ended' if left < timedelta() else 'ends'} on {parsed.not_valid_after_utc:%Y-%m-%d}"
         yield Finding(Grade.PROBLEM, "tls", text, "renew it, then send SIGHUP")
     elif parsed.issuer == parsed.subject:
-        text = "the certificate is self-signed: other servers take it, mail programs will ask their user"
+        text = f"{shown} is self-signed: other servers take it, mail programs will ask their user"
         yield Finding(Grade.NOTE, "tls", text, "get one from an authority such as Let's Encrypt, then send SIGHUP")
     else:
-        yield Finding(Grade.OK, "tls", f"the certificate is good until {parsed.not_valid_after_utc:%Y-%m-%d}")
+        yield Finding(Grade.OK, "tls", f"{shown} is good until {parsed.not_valid_after_utc:%Y-%m-%d}")
 
 
-def _names(parsed: object) -> list[str]:
-    from cryptography import x509
-
-    assert isinstance(parsed, x509.Certificate)
-    try:
-        extension = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
-    return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
-
-
-def _covers(names: list[str], hostname: str) -> bool:
+def _covers(names: Sequence[str], hostname: str) -> bool:
     """RFC 6125 §6.4.3: a wildcard stands for one label."""
     parent = hostname.lower().partition(".")[2]
     return hostname.lower() in names or f"*.{parent}" in names
@@ -227,6 +233,21 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding(Grade.PROBLEM, "database", text, f"set {name} = on in postgresql.conf and reload it")
         else:
             yield Finding(Grade.OK, "database", f"PostgreSQL {name} = {value}")
+
+
+async def _proxies(settings: Settings) -> AsyncIterator[Finding]:
+    """Addresses that hide many people from whoever counts wrong passwords (`accounts.crowd`)."""
+    from postroad.accounts.guesses import hiding
+
+    try:
+        async with reading(settings) as store:
+            rows = await store.read(lambda tx: tx.throttle.shared())
+    except (Refused, StoreUnavailable, OSError):
+        return  # there are no rows yet, or `_database` has told
+    for address, last in hiding(rows, datetime.now(UTC)):
+        text = f"on {last:%Y-%m-%d} nearly all logins came from {address}, a private address: a proxy hides the clients"
+        change = "let it speak the PROXY protocol and list it in limits.proxies; till then no address can be slowed"
+        yield Finding(Grade.PROBLEM, "logins", text, change)
 
 
 def _sqlite() -> Iterator[Finding]:

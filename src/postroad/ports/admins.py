@@ -141,6 +141,9 @@ class LoginThrottle(Protocol):
     def failing(self, limit: int = 1000) -> list[FailedLogins]:
         """Those with failures, longest wait first."""
 
+    def shared(self) -> list[FailedLogins]:
+        """Addresses that were seen to hide many people."""
+
 
 class Audit(Protocol):
     def put(self, record: AuditRecord) -> None:

@@ -153,7 +153,9 @@ class ScramServer:
 
 
 def _decoded(text: str) -> bytes | None:
+    """Only as an encoder writes it (RFC 4648 §3.5), so that one proof has one spelling."""
     try:
-        return a2b_base64(text, strict_mode=True)
+        octets = a2b_base64(text, strict_mode=True)
     except (Base64Error, ValueError):
         return None
+    return octets if b2a_base64(octets, newline=False) == text.encode() else None

@@ -139,6 +139,18 @@ def test_final_messages_that_were_changed(change):
     assert isinstance(server.step(final.replace(*change)), Failure)
 
 
+def test_a_proof_has_one_spelling():
+    letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    client, server = Client(PASSWORD), ScramServer("SCRAM-SHA-256", NONCE)
+    server.step(client.first)
+    final = client.final(server.provide([keys_of(PASSWORD)]).data)
+    other = final[:-2] + letters[letters.index(final[-2]) + 1 :][:1] + b"="  # its last two bits say nothing
+    assert b64decode(other.partition(b",p=")[2]) == b64decode(final.partition(b",p=")[2])
+    for spelling in (other, final + b"=", final[:-1]):
+        assert isinstance(server.step(spelling), Failure)
+    assert isinstance(server.step(final), Challenge)
+
+
 def test_a_proof_cut_short_is_no_proof():
     client, server = Client(PASSWORD), ScramServer("SCRAM-SHA-256", NONCE)
     server.step(client.first)

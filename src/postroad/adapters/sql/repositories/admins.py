@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from postroad.adapters.sql.connection import Connection, Row, in_list
@@ -182,6 +182,10 @@ class Sessions:
         return self._connection.run("DELETE FROM admin_session WHERE admin = ? AND id <> ?", (admin, keep or 0))
 
 
+def _failures(rows: Iterable[Row]) -> builtins.list[FailedLogins]:
+    return [FailedLogins(subject, failures, time_of(last), time_of(until)) for subject, failures, last, until in rows]
+
+
 class LoginThrottle:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -219,9 +223,15 @@ class LoginThrottle:
             f"SELECT {', '.join(_FAILURE)} FROM login_failure WHERE failures > 0 ORDER BY until DESC, subject LIMIT ?",
             (limit,),
         )
-        return [
-            FailedLogins(subject, failures, time_of(last), time_of(until)) for subject, failures, last, until in rows
-        ]
+        return _failures(rows)
+
+    def shared(self) -> builtins.list[FailedLogins]:
+        return _failures(
+            self._connection.rows(
+                f"SELECT {', '.join(_FAILURE)} FROM login_failure WHERE subject LIKE ? ORDER BY last DESC",
+                ("shared %",),
+            )
+        )
 
     def clear(self, subjects: Sequence[str]) -> None:
         listed, params = in_list([clean(subject) for subject in subjects])
