@@ -115,7 +115,6 @@ def _web_tls(settings: Settings) -> WebTls:
     from postroad.adapters.net.webtls import WebTls
 
     first, *others = pairs(settings.tls)  # there is one: checked with the settings
-    assert key is not None, "checked with the settings"
     try:
         return WebTls(*first, others)
     except (OSError, ValueError) as error:
