@@ -19,11 +19,12 @@ from postroad.mail.envelope import TlsInfo
 from postroad.ports.clock import Clock
 from postroad.ports.net import Connection, Session
 from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.content import BODY_REPLIES
 from postroad.proto.smtp.extensions import BUILT
 from postroad.proto.smtp.parameters import NO_PARAMETERS, MailParameters, RcptParameters
 from postroad.proto.smtp.profile import ServerProfile
 from postroad.proto.smtp.reply import Reply, reply
-from postroad.proto.smtp.server import BODY_REPLIES, SmtpServer
+from postroad.proto.smtp.server import SmtpServer
 from postroad.proto.smtp.server_events import (
     BodyChunk,
     BodyEnd,

@@ -126,6 +126,11 @@ class ReceiveBuffer:
             return data if not start else data[start:]
         return data[start:end]
 
+    @property
+    def first(self) -> bytes:
+        """The next octet, which stays; empty where there is none."""
+        return self._data[self._start : self._start + 1]
+
     def take(self, count: int) -> bytes:
         """At most `count` octets, whatever they are."""
         data, start = self._data, self._start

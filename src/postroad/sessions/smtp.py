@@ -30,9 +30,10 @@ from postroad.ports.ids import IdSource, id_text
 from postroad.ports.net import PORT_UNKNOWN, Connection, Endpoint
 from postroad.ports.store import AccountRecord, StoreUnavailable
 from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.content import BODY_REPLIES
 from postroad.proto.smtp.profile import Dialect, ServerProfile
 from postroad.proto.smtp.reply import Reply, from_status
-from postroad.proto.smtp.server import BODY_REPLIES, SmtpServer
+from postroad.proto.smtp.server import SmtpServer
 from postroad.proto.smtp.server_events import (
     AuthResponse,
     AuthStarted,

@@ -14,11 +14,12 @@ from postroad.mail.envelope import BodyFlag, TlsInfo
 from postroad.proto.sasl.exchange import Challenge, Credentials, ServerExchange
 from postroad.proto.sasl.mechanisms import begin
 from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.content import BODY_REPLIES
 from postroad.proto.smtp.extensions import BUILT, EXTENSIONS
 from postroad.proto.smtp.parameters import MailParameters, RcptParameters
 from postroad.proto.smtp.profile import Dialect, ServerProfile, Standing
 from postroad.proto.smtp.reply import Reply, reply
-from postroad.proto.smtp.server import BODY_REPLIES, SmtpServer
+from postroad.proto.smtp.server import SmtpServer
 from postroad.proto.smtp.server_events import (
     AuthResponse,
     AuthStarted,

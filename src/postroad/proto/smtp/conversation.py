@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from postroad.mail.status import Status
 from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.order import Progress
 from postroad.proto.smtp.profile import ServerProfile
 from postroad.proto.smtp.reply import Reply, from_status
 from postroad.proto.smtp.server_events import CommandRefused, ConversationEnded, EndReason, Event, Stage
@@ -28,10 +29,13 @@ _STAGES: Final = {"AUTH": Stage.AUTH, "MAIL": Stage.MAIL, "RCPT": Stage.RCPT, "D
 class Conversation:
     """One conversation, seen from the server."""
 
-    __slots__ = ("_answered", "_buffer", "_ended", "_eof", "_errors", "_events", "_interruption", "_out", "profile")
+    __slots__ = (
+        "_answered", "_buffer", "_ended", "_eof", "_errors", "_events", "_interruption", "_out", "_progress", "profile",
+    )  # fmt: skip
 
     def __init__(self, profile: ServerProfile) -> None:
         self.profile = profile
+        self._progress = Progress(secured=profile.secured)
         self._buffer = ReceiveBuffer()
         self._out: list[bytes] = []
         self._events: list[Event] = []  # to be told before anything else is read
@@ -124,6 +128,22 @@ class Conversation:
         else:
             self._out.append(refusal.wire)
         return refusal
+
+    def _answer_idle(self, reply: Reply, event: Event) -> Event:
+        """A command that brings no mail: some are in order, many only keep us busy."""
+        self._progress.idle += 1
+        if self._progress.idle > self.profile.max_idle_commands:
+            return self._end_idleness("")
+        self._out.append(reply.wire)
+        return event
+
+    def _end_idleness(self, line: str) -> Event:
+        self._say_and_end(replies.TOO_MANY_COMMANDS, EndReason.IDLE)
+        return CommandRefused(Stage.CONNECT, replies.TOO_MANY_COMMANDS, line)
+
+    def _refuse_and_end(self, refusal: Reply, line: str, stage: Stage = Stage.DATA) -> Event:
+        self._say_and_end(refusal, EndReason.REFUSED)
+        return CommandRefused(stage, refusal, line)
 
     def _say_and_end(self, last: Reply, reason: EndReason) -> None:
         self._out.append(last.wire)

@@ -143,6 +143,7 @@ HIDDEN_DOT = reply(550, "5.6.0", "The message hides a lone dot behind NULs")
 TOO_LARGE = reply(552, "5.3.4", "Message too large")  # RFC 1870 §6
 NEEDS_SMTPUTF8 = reply(553, "5.6.7", "Non-ASCII addresses are not taken here")  # RFC 6531 §3.5
 NO_VALID_RECIPIENTS = reply(554, "5.5.1", "No valid recipients")  # RFC 5321 §3.3
+NOT_TLS = reply(554, "5.5.1", "TLS begins here with STARTTLS, not at once")
 NOT_HTTP = reply(554, "5.5.1", "This is a mail server, not a web server")
 UNKNOWN_PARAMETER = reply(555, "5.5.4", "Parameter not recognized")  # RFC 5321 §4.1.1.11
 

@@ -6,21 +6,19 @@ event (`server_events.py`). Who is let in and what is done with a message is for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from postroad.mail.envelope import TlsInfo
 from postroad.proto.smtp import reply as replies
-from postroad.proto.smtp.body import BodyFault, BodyReader, ChunkReader
-from postroad.proto.smtp.conversation import Answered, Conversation
+from postroad.proto.smtp.content import ContentConversation
+from postroad.proto.smtp.conversation import Answered
 from postroad.proto.smtp.encodings import decode_base64, encode_base64
-from postroad.proto.smtp.grammar import MAX_AUTH_LINE, VERBS, Auth, Bdat, Hello, Mail, Plain, Rcpt
+from postroad.proto.smtp.grammar import MAX_AUTH_LINE, VERBS, Auth, Hello, Mail, Plain, Rcpt
 from postroad.proto.smtp.lines import Unreadable, read_line
 from postroad.proto.smtp.order import (
     Progress,
     against_auth,
-    against_bdat,
-    against_data,
     against_mail,
     against_rcpt,
     against_starttls,
@@ -29,7 +27,6 @@ from postroad.proto.smtp.order import (
 from postroad.proto.smtp.profile import (
     HELLO_VERBS,
     STRANGER,
-    Dialect,
     ServerProfile,
     banner,
     greeting,
@@ -39,12 +36,9 @@ from postroad.proto.smtp.reply import Reply
 from postroad.proto.smtp.server_events import (
     AuthResponse,
     AuthStarted,
-    BodyChunk,
-    BodyEnd,
     ClientIntroduced,
     CommandAnswered,
     CommandRefused,
-    DataRequested,
     EndReason,
     Event,
     HelloReceived,
@@ -58,29 +52,20 @@ from postroad.proto.smtp.server_events import (
 from postroad.proto.smtp.xclient import Xclient
 from postroad.proto.wire import LineFault, ProtocolMisuse, Signal
 
-BODY_REPLIES: Final = {
-    BodyFault.TOO_LARGE: replies.TOO_LARGE,
-    BodyFault.BARE_CR: replies.BARE_ENDINGS,
-    BodyFault.BARE_LF: replies.BARE_ENDINGS,
-    BodyFault.HIDDEN_DOT: replies.HIDDEN_DOT,
-}
-_NOOP, _HELP, _VRFY, _BDAT = (CommandAnswered(verb) for verb in ("NOOP", "HELP", "VRFY", "BDAT"))
-_DATA, _FIRST_CHUNK = DataRequested(), DataRequested(chunked=True)
+_NOOP, _HELP, _VRFY = CommandAnswered("NOOP"), CommandAnswered("HELP"), CommandAnswered("VRFY")
+_TLS_HELLO = b"\x16"  # the type of the first record, RFC 8446 §5.1
 _RESET, _TLS, _QUIT = TransactionReset(), TlsRequested(), Quit()
 
 
-class SmtpServer(Conversation):
+class SmtpServer(ContentConversation):
     """One conversation, seen from the server."""
 
-    __slots__ = ("_body", "_chunk", "_exchanging", "_progress", "standing")
+    __slots__ = ("_exchanging", "standing")
 
     def __init__(self, profile: ServerProfile) -> None:
         super().__init__(profile)
         self.standing = STRANGER
-        self._progress = Progress(secured=profile.secured)
         self._exchanging = False  # the next line belongs to an AUTH exchange
-        self._body: BodyReader | _Chunk | None = None  # what comes next is no command
-        self._chunk: _Chunk | None = None  # whose leave to be taken is being asked
 
     # --- the machine -------------------------------------------------------------------------------------------------
 
@@ -98,46 +83,17 @@ class SmtpServer(Conversation):
             return Signal.PAUSED
         body = self._body
         if body is not None:
-            return self._read_body(body) if isinstance(body, BodyReader) else self._read_chunk(body)
+            return self._read_content(body)
         line = self._buffer.take_line(MAX_AUTH_LINE)
         if line is None:
-            return self._need_data()
+            return self._need_data() if self._progress.hello else self._before_hello()
         return self._exchange_line(line) if self._exchanging else self._command_line(line)
-
-    @property
-    def patience(self) -> float:
-        return self.profile.data_timeout if self._body is not None else self.profile.command_timeout
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Say the banner."""
         self._out.append(banner(self.profile).wire)
-
-    def answer_each(self, each: Sequence[Reply]) -> None:
-        """LMTP: answer BodyEnd for each accepted recipient, in order (RFC 2033 §4.2)."""
-        if self.profile.dialect is not Dialect.LMTP or len(each) != self._progress.recipients:
-            raise ProtocolMisuse("one reply for each accepted recipient, in LMTP only")
-        self._expect(SmtpServer._body_answered)
-        self._out.extend(one.wire for one in each)
-        if any(one.code < 300 for one in each):
-            self._progress.idle = 0
-        self._progress.end_transaction()
-        self._interrupt_now()
-
-    def accept_body(self) -> None:
-        """Answer DataRequested: 354, and the content may come. A chunk comes unasked."""
-        self._expect(SmtpServer._data_refused)
-        profile, chunk = self.profile, self._chunk
-        if chunk is None:
-            self._out.append(replies.START_MAIL.wire)
-            self._body = BodyReader(profile.max_size, repair_bare_lf=profile.repair_bare_lf)
-        else:
-            binary = "BINARYMIME" in self._progress.asks
-            content = ChunkReader(profile.max_size, repair_bare_lf=profile.repair_bare_lf, binary=binary)
-            self._progress.content = content
-            self._open_chunk(chunk, content)
-        self._interrupt_now()
 
     def accept_tls(self) -> None:
         """Answer TlsRequested: 220; plaintext that came behind the command is dropped (RFC 3207 §4.2)."""
@@ -206,28 +162,6 @@ class SmtpServer(Conversation):
             self._progress.recipients += 1
         self._out.append(reply.wire)
 
-    def _data_refused(self, reply: Reply) -> None:
-        if reply.is_positive:
-            raise ProtocolMisuse("a body is accepted by accept_body()")
-        self._progress.end_transaction()
-        if self._chunk is None:
-            self._out.append(reply.wire)
-        else:
-            self._swallow(self._chunk, reply, told=True)
-
-    def _body_answered(self, reply: Reply) -> None:
-        each = self._progress.recipients if self.profile.dialect is Dialect.LMTP else 1  # RFC 2033 §4.2
-        self._out.append(reply.wire * each)
-        if reply.code < 300:
-            self._progress.idle = 0
-        self._progress.end_transaction()
-
-    def _chunk_refused(self, reply: Reply) -> None:
-        """A chunk before the last, refused: one reply in LMTP too; what was sent behind it is refused as well."""
-        self._out.append(reply.wire)
-        self._progress.end_transaction()
-        self._progress.lost = True
-
     def _tls_refused(self, reply: Reply) -> None:
         self._out.append(reply.wire)
 
@@ -252,18 +186,23 @@ class SmtpServer(Conversation):
             return self._refuse_line(line, unreadable)
         return _HANDLERS[verb](self, command)
 
+    def _before_hello(self) -> Event | Signal:
+        """A TLS client's hello may have no line end in it: it shall not wait for an answer until it tires."""
+        return self._end_stranger(replies.NOT_TLS, "TLS") if self._buffer.first == _TLS_HELLO else self._need_data()
+
+    def _end_stranger(self, reply: Reply, text: str) -> Event:
+        self._say_and_end(reply, EndReason.NOT_SMTP)
+        return CommandRefused(Stage.CONNECT, reply, text)
+
     def _refuse_line(self, line: bytes, unreadable: Unreadable) -> Event:
         reply = unreadable.reply
         if reply is replies.NOT_HTTP:
-            self._say_and_end(reply, EndReason.NOT_SMTP)
-            return CommandRefused(Stage.CONNECT, reply, unreadable.text)
+            return self._end_stranger(reply, unreadable.text)
+        if line[:1] == _TLS_HELLO and not self._progress.hello:
+            return self._end_stranger(replies.NOT_TLS, "TLS")
         if line[:4].upper() == b"BDAT":  # how many octets follow is not known: they would be read as commands
             return self._refuse_and_end(reply, unreadable.text)
         return self._refuse(reply, unreadable.verb, unreadable.text)
-
-    def _refuse_and_end(self, refusal: Reply, line: str, stage: Stage = Stage.DATA) -> Event:
-        self._say_and_end(refusal, EndReason.REFUSED)
-        return CommandRefused(stage, refusal, line)
 
     def _exchange_line(self, line: bytes | LineFault) -> Event:
         """A client's response in an AUTH exchange (RFC 4954 §4)."""
@@ -284,69 +223,6 @@ class SmtpServer(Conversation):
         refused = self._refuse(reply, "AUTH")
         self._events.insert(0, AuthResponse(None))
         return refused
-
-    def _read_body(self, body: BodyReader) -> Event | Signal:
-        data = self._buffer.take_all()
-        if not data:
-            return self._need_data()
-        content, rest = body.feed(data)
-        if rest is None:
-            return BodyChunk(content) if content else self._need_data()
-        if rest:
-            self._buffer.feed(rest)
-        self._body = None
-        self._answered = SmtpServer._body_answered
-        end = BodyEnd(body.fault, body.size, body.flags)
-        if not content:
-            return end
-        self._events.append(end)
-        return BodyChunk(content)
-
-    def _open_chunk(self, chunk: _Chunk, content: ChunkReader) -> None:
-        self._chunk = None
-        content.open(chunk.size, last=chunk.last)
-        self._body = chunk
-
-    def _swallow(self, chunk: _Chunk, refusal: Reply, *, told: bool) -> None:
-        """A chunk is refused once it has come, whatever is in it (RFC 3030 §4.2)."""
-        self._chunk = None
-        chunk.refusal, chunk.told = refusal, told
-        self._body = chunk
-
-    def _read_chunk(self, chunk: _Chunk) -> Event | Signal:
-        data = self._buffer.take(chunk.left)
-        chunk.left -= len(data)
-        if chunk.left and not data:
-            return self._need_data()
-        if chunk.refusal is not None:
-            return self._need_data() if chunk.left else self._refuse_chunk(chunk, chunk.refusal)
-        reader = self._progress.content
-        assert reader is not None
-        content = reader.feed(data)
-        if chunk.left:
-            return BodyChunk(content) if content else self._need_data()
-        self._body = None
-        event = self._chunk_taken(chunk, reader)
-        if not content:
-            return event
-        self._events.append(event)
-        return BodyChunk(content)
-
-    def _chunk_taken(self, chunk: _Chunk, reader: ChunkReader) -> Event:
-        """A chunk has come whole: the next may follow, or the content is complete, or it is refused here and now."""
-        if not reader.is_over:
-            self._out.append(b"250 2.0.0 %d octets received\r\n" % chunk.size)
-            return _BDAT
-        self._answered = SmtpServer._body_answered if chunk.last else SmtpServer._chunk_refused
-        return BodyEnd(reader.fault, reader.size, reader.flags)
-
-    def _refuse_chunk(self, chunk: _Chunk, refusal: Reply) -> Event:
-        """One mistake, not one for each chunk that was already on its way."""
-        self._body = None
-        lost, self._progress.lost = self._progress.lost, True
-        if not lost and not chunk.told:
-            return self._refuse(refusal, "BDAT", "BDAT")
-        return self._answer_idle(refusal, _BDAT)
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
@@ -390,28 +266,6 @@ class SmtpServer(Conversation):
         self._answered = SmtpServer._rcpt_answered
         return RcptReceived(command.forward_path, command.parameters)
 
-    def _data_command(self, _command: Plain) -> Event:
-        refusal = against_data(self._progress)
-        if refusal is not None:
-            return self._refuse(refusal, "DATA", "DATA")
-        self._answered = SmtpServer._data_refused
-        return _DATA
-
-    def _bdat_command(self, command: Bdat) -> Event | Signal:
-        if command.size > self.profile.max_size:  # no octet of it is worth reading
-            return self._refuse_and_end(replies.TOO_LARGE, f"BDAT {command.size}")
-        chunk = _Chunk(command.size, command.last)
-        refusal = against_bdat(self._progress, self.profile)
-        if refusal is not None:
-            self._swallow(chunk, refusal, told=False)
-            return self._read_chunk(chunk)
-        if self._progress.content is not None:
-            self._open_chunk(chunk, self._progress.content)
-            return self._read_chunk(chunk)
-        self._chunk = chunk
-        self._answered = SmtpServer._data_refused
-        return _FIRST_CHUNK
-
     def _rset_command(self, _command: Plain) -> Event:
         self._progress.end_transaction()
         return self._answer_idle(replies.OK, _RESET)
@@ -427,18 +281,6 @@ class SmtpServer(Conversation):
 
     def _help_command(self, command: Plain) -> Event:
         return self._answer_idle(help_reply(self.profile.dialect, command.argument.upper()), _HELP)
-
-    def _answer_idle(self, reply: Reply, event: Event) -> Event:
-        """A command that brings no mail: some are in order, many only keep us busy."""
-        self._progress.idle += 1
-        if self._progress.idle > self.profile.max_idle_commands:
-            return self._end_idleness("")
-        self._out.append(reply.wire)
-        return event
-
-    def _end_idleness(self, line: str) -> Event:
-        self._say_and_end(replies.TOO_MANY_COMMANDS, EndReason.IDLE)
-        return CommandRefused(Stage.CONNECT, replies.TOO_MANY_COMMANDS, line)
 
     def _quit_command(self, _command: Plain) -> Event:
         self._out.append(replies.CLOSING.wire)
@@ -469,20 +311,6 @@ class SmtpServer(Conversation):
     def _stop(self) -> None:
         super()._stop()
         self._exchanging = False
-        self._body = self._chunk = None
-        self._progress.end_transaction()
-
-
-class _Chunk:
-    """One BDAT, while its octets come."""
-
-    __slots__ = ("last", "left", "refusal", "size", "told")
-
-    def __init__(self, size: int, last: bool) -> None:
-        self.size = self.left = size
-        self.last = last
-        self.refusal: Reply | None = None  # to be said when they have come
-        self.told = False  # the session knows of it
 
 
 def _hello_answered_as(verb: str) -> Answered:
