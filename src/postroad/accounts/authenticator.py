@@ -20,9 +20,13 @@ from postroad.accounts.tokens import Access, Tokens
 from postroad.mail.address import Address, AddressError
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.apppasswords import AppPasswordRecord, Scope
+from postroad.ports.clock import Clock
 from postroad.ports.sending import TokenKind
 from postroad.ports.store import AccountRecord, Store, Tx
 from postroad.proto.sasl.scram import PLUS, ScramKeys, invented_keys
+
+_KEPT_SECONDS = 60.0
+_MAX_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,15 @@ class Candidate:
     login: Login | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Keys that were read lately: another node may have changed them since, so not for long."""
+
+    candidates: Sequence[Candidate]
+    generation: int  # of tenants
+    until: float
+
+
 class Authenticator:
     """One for a process. Its methods raise StoreUnavailable, and TooManyLogins where guesses are counted."""
 
@@ -50,6 +63,7 @@ class Authenticator:
         store: Store,
         credentials: Credentials,
         guesses: Guesses,
+        clock: Clock,
         *,
         app_passwords: AppPasswords | None = None,
         tokens: Tokens | None = None,
@@ -61,6 +75,8 @@ class Authenticator:
         self._app_passwords = app_passwords
         self._tokens = tokens
         self.oauth = oauth
+        self._clock = clock
+        self._kept: dict[tuple[str, str, Scope], _Kept] = {}
 
     # --- passwords ----------------------------------------------------------------------------------------------------
 
@@ -111,9 +127,17 @@ class Authenticator:
     async def candidates(self, name: str, mechanism: str, scope: Scope) -> Sequence[Candidate]:
         """Keys that would prove a client to be `name`; invented ones where there are none."""
         base, key = mechanism.removesuffix(PLUS), _key(name)
+        kept, generation = self._kept.get((key, base, scope)), self._credentials.generation
+        if kept is not None and kept.generation == generation and kept.until > self._clock.monotonic():
+            return kept.candidates
         salt, secret = await self._credentials.salts.of(key or name), await self._credentials.salts.secret()
         found = await self._store.read(lambda tx: _candidates(tx, key, base, scope)) if key else []
-        return found or [Candidate(invented_keys(secret, base, name, salt, passwords.SCRAM_ITERATIONS), None)]
+        if not found:
+            return [Candidate(invented_keys(secret, base, name, salt, passwords.SCRAM_ITERATIONS), None)]
+        if len(self._kept) >= _MAX_KEPT:
+            self._kept.clear()
+        self._kept[key, base, scope] = _Kept(found, generation, self._clock.monotonic() + _KEPT_SECONDS)
+        return found
 
     def proof(self, client: str, name: str) -> Attempt:
         """Around the look at a proof: `right` says how it went."""

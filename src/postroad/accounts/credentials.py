@@ -67,7 +67,7 @@ class Credentials:
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[AccountRecord | None]] = {}
         self._renewing: dict[AccountId, asyncio.Task[None]] = {}
-        self._generation = 0
+        self.generation = 0  # of tenants: what was read in an older one has to be read anew
         self._checking = 0
         signals.listen("config", self._tenants_changed)
 

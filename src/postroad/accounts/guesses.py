@@ -7,35 +7,35 @@ console shares) and outlive a restart. A right login writes nothing, but for the
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from math import ceil
 from types import TracebackType
 from typing import TypeVar
 
-from postroad.accounts import audit
+from postroad.accounts import audit, bans
 from postroad.accounts.audit import COMMAND_LINE, Action, Actor
-from postroad.accounts.crowd import Crowd, is_private
+from postroad.accounts.bans import Ban, Subject, subjects_of
+from postroad.accounts.crowd import Crowd
 from postroad.accounts.logins import FORGET, KNOWN, Curve, TooManyLogins, counted, network_of, short_name
 from postroad.accounts.names import shown_name
 from postroad.accounts.turns import Turns
+from postroad.config.networks import Networks
 from postroad.observe import log
 from postroad.ports.admins import FailedLogins
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
-from postroad.ports.store import Refused, Store, StoreUnavailable, Tx
+from postroad.ports.store import Store, StoreUnavailable, Tx
 
 REFRESH = timedelta(days=1)  # how old the row of a known pair may grow
 SHARED = timedelta(days=1)  # how long an address counts as a proxy's after it looked like one
 BY_ACCOUNT = Curve(free=5, most=300.0)
 BY_ADDRESS = Curve(free=10, most=900.0, ban_after=100, ban=86400.0)
-TELL = timedelta(days=7)  # how long `check` speaks of it
 _MAX_REMEMBERED = 10_000
 _WRONG_SECONDS = 3600.0
+_FRIEND_SECONDS = 3600.0
 
 _log = log.get("logins")
 K = TypeVar("K")
@@ -48,33 +48,6 @@ class GuessLimits:
 
     by_account: Curve = BY_ACCOUNT
     by_address: Curve = BY_ADDRESS
-
-
-class Subject(StrEnum):
-    """What a count is kept for. The first words of a row's `subject`."""
-
-    ACCOUNT = "name"
-    ADDRESS = "address"
-    PAIR = "pair"  # an address and an account that belong together
-    KNOWN = "known"  # no count: since when they do
-    SHARED = "shared"  # no count: an address that hides many
-
-
-@dataclass(frozen=True, slots=True)
-class Ban:
-    """Somebody who has to wait."""
-
-    subject: Subject
-    address: str  # "" for an account
-    account: str  # "" for an address
-    failures: int
-    last: datetime
-    until: datetime
-
-    @property
-    def who(self) -> str:
-        """What `release` takes."""
-        return self.address or self.account
 
 
 class Guesses:
@@ -93,11 +66,12 @@ class Guesses:
         self._clock = clock
         self._ids = ids
         self.limits = limits or GuessLimits()
-        self._exempt = [ipaddress.ip_network(network) for network in exempt]
+        self._exempt = Networks(exempt)
         self.turns = Turns()
         self.crowd = Crowd(clock)
         self._failing: OrderedDict[str, datetime] = OrderedDict()  # networks that failed, as far as this process saw
         self._wrong: OrderedDict[bytes, float] = OrderedDict()  # passwords known to be wrong
+        self._friends: OrderedDict[str, float] = OrderedDict()  # pairs that have lately logged in, and until when
 
     def is_clean(self, client: str) -> bool:
         """True when no login from there has failed within a day, as far as this process has seen; never waits. Only
@@ -114,6 +88,15 @@ class Guesses:
 
     async def look(self, attempt: Attempt) -> Mapping[str, FailedLogins]:
         return await self._store.read(lambda tx: tx.throttle.get(list(attempt.subjects.values())))
+
+    def is_friend(self, attempt: Attempt) -> bool:
+        """A pair that logged in within the hour, from where nobody has failed: nothing has to be looked up for it."""
+        known = attempt.subjects.get(Subject.KNOWN)
+        return (
+            known is not None
+            and self._friends.get(known, 0.0) > self._clock.monotonic()
+            and self.is_clean(attempt.client)
+        )
 
     def wait(self, attempt: Attempt, found: Mapping[str, FailedLogins]) -> timedelta:
         """How long until this may be tried."""
@@ -136,21 +119,18 @@ class Guesses:
         shared = found.get(attempt.subjects.get(Subject.SHARED, ""))
         if shared is not None and self._clock.now() - shared.last < SHARED:
             return True
-        return self._is_exempt(attempt.client)
+        return attempt.client in self._exempt
 
-    def _is_exempt(self, client: str) -> bool:
-        try:
-            address = ipaddress.ip_address(client)
-        except ValueError:
-            return True  # a Unix socket
-        return any(address in network for network in self._exempt)
-
-    async def succeeded(self, attempt: Attempt, found: Mapping[str, FailedLogins]) -> None:
+    async def succeeded(self, attempt: Attempt, found: Mapping[str, FailedLogins] | None) -> None:
+        """`found` is None for a friend: what its row has to say was said within the hour."""
         self.crowd.note(attempt.network, attempt.name, right=True)
-        now, known = self._clock.now(), attempt.subjects.get(Subject.KNOWN)
-        row = found.get(known or "")
-        pair = found.get(attempt.subjects.get(Subject.PAIR, ""))
-        if known is None or (row is not None and now - row.last < REFRESH and pair is None):
+        known = attempt.subjects.get(Subject.KNOWN)
+        if found is None or known is None:
+            return
+        _remember(self._friends, known, self._clock.monotonic() + _FRIEND_SECONDS)
+        now, row = self._clock.now(), found.get(known)
+        pair = found.get(attempt.subjects[Subject.PAIR])
+        if row is not None and now - row.last < REFRESH and pair is None:
             return
 
         def write(tx: Tx) -> None:
@@ -160,10 +140,12 @@ class Guesses:
 
         await self._quietly(write)
 
-    async def failed(self, attempt: Attempt, found: Mapping[str, FailedLogins]) -> None:
+    async def failed(self, attempt: Attempt, found: Mapping[str, FailedLogins] | None) -> None:
         self.crowd.note(attempt.network, attempt.name, right=False)
         if attempt.client:
             _remember(self._failing, attempt.network, self._clock.now())
+        if found is None:
+            found = await self.look(attempt)
         curves = self._counts(attempt, found)
         if self.crowd.hides_behind(attempt.network):
             await self._found_shared(attempt)
@@ -235,23 +217,17 @@ class Guesses:
     async def bans(self) -> list[Ban]:
         """Who has to wait now, longest first."""
         now = self._clock.now()
-        rows = await self._store.read(lambda tx: tx.throttle.failing())
-        return [ban for row in rows if row.until > now and (ban := read_ban(row)) is not None]
+        return await self._store.read(lambda tx: bans.waiting(tx, now))
 
     async def release(self, who: str, *, by: Actor = COMMAND_LINE) -> int:
         """Forget the failures of an address or an account ("" : of all); how many counts it were. Raises Refused when
         there are none."""
-        wanted, now = {short_name(who), network_of(who)} if who else set(), self._clock.now()
+        now = self._clock.now()
 
         def forget(tx: Tx) -> int:
-            bans = [(row.subject, read_ban(row)) for row in tx.throttle.failing(100_000)]
-            subjects = [s for s, ban in bans if ban is not None and (not wanted or {ban.address, ban.account} & wanted)]
-            if not subjects:
-                raise Refused(f"nothing is counted against {who}" if who else "nothing is counted against anybody")
-            for start in range(0, len(subjects), 100):
-                tx.throttle.clear(subjects[start : start + 100])
+            number = bans.forget(tx, who)
             audit.record(tx, by, Action.BAN_RELEASED, who or "all", now=now, ids=self._ids)
-            return len(subjects)
+            return number
 
         return await self._store.write(forget)
 
@@ -265,7 +241,7 @@ class Attempt:
     def __init__(self, guesses: Guesses, client: str, name: str, fingerprint: bytes) -> None:
         self._guesses = guesses
         self._held: list[str] = []
-        self._found: Mapping[str, FailedLogins] = {}
+        self._found: Mapping[str, FailedLogins] | None = None
         self.client = client
         self.name = name
         self.network = network_of(client)
@@ -281,10 +257,11 @@ class Attempt:
             for subject, most in sorted(wanted):
                 await self._guesses.turns.take(subject, max(most, 1))
                 self._held.append(subject)
-            self._found = await self._guesses.look(self)
-            wait = self._guesses.wait(self, self._found)
-            if wait > timedelta(0):
-                raise TooManyLogins(ceil(wait.total_seconds()))
+            if not self._guesses.is_friend(self):
+                self._found = await self._guesses.look(self)
+                wait = self._guesses.wait(self, self._found)
+                if wait > timedelta(0):
+                    raise TooManyLogins(ceil(wait.total_seconds()))
         except BaseException:
             self._release()
             raise
@@ -294,8 +271,10 @@ class Attempt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None and self.right is not None:
-                await (self._guesses.succeeded if self.right else self._guesses.failed)(self, self._found)
+            if error is None and self.right:
+                await self._guesses.succeeded(self, self._found)
+            elif error is None and self.right is False:
+                await self._guesses.failed(self, self._found)
         finally:
             self._release()
 
@@ -303,39 +282,6 @@ class Attempt:
         for subject in self._held:
             self._guesses.turns.give(subject)
         self._held = []
-
-
-def subjects_of(network: str, name: str) -> dict[Subject, str]:
-    """The rows that an attempt touches."""
-    subjects = {}
-    if name:
-        subjects[Subject.ACCOUNT] = f"{Subject.ACCOUNT} {name}"
-    if network:
-        subjects[Subject.ADDRESS] = f"{Subject.ADDRESS} {network}"
-        if is_private(network):
-            subjects[Subject.SHARED] = f"{Subject.SHARED} {network}"
-        if name:
-            subjects[Subject.PAIR] = f"{Subject.PAIR} {network} {name}"
-            subjects[Subject.KNOWN] = f"{Subject.KNOWN} {network} {name}"
-    return subjects
-
-
-def read_ban(row: FailedLogins) -> Ban | None:
-    """What a row tells; None for one that is no count."""
-    kind, _, rest = row.subject.partition(" ")
-    if kind == Subject.ACCOUNT:
-        return Ban(Subject.ACCOUNT, "", rest, row.failures, row.last, row.until)
-    if kind == Subject.ADDRESS:
-        return Ban(Subject.ADDRESS, rest, "", row.failures, row.last, row.until)
-    if kind == Subject.PAIR:
-        address, _, account = rest.partition(" ")
-        return Ban(Subject.PAIR, address, account, row.failures, row.last, row.until)
-    return None
-
-
-def hiding(rows: Iterable[FailedLogins], now: datetime) -> list[tuple[str, datetime]]:
-    """Addresses that hide many people, as far as rows of the last week tell, and when that was seen last."""
-    return [(row.subject.partition(" ")[2], row.last) for row in rows if now - row.last < TELL]
 
 
 def _remember(memory: OrderedDict[K, V], key: K, value: V) -> None:

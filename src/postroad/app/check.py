@@ -237,7 +237,7 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _proxies(settings: Settings) -> AsyncIterator[Finding]:
     """Addresses that hide many people from whoever counts wrong passwords (`accounts.crowd`)."""
-    from postroad.accounts.guesses import hiding
+    from postroad.accounts.bans import hiding
 
     try:
         async with reading(settings) as store:

@@ -135,7 +135,9 @@ def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSourc
     guesses = Guesses(store, clock, ids, guess_limits(settings.logins), exempt=settings.limits.exempt)
     tokens = Tokens(store, clock, signals)
     oauth = make_oauth(settings.auth, clock)
-    authenticator = Authenticator(store, credentials, guesses, app_passwords=app_passwords, tokens=tokens, oauth=oauth)
+    authenticator = Authenticator(
+        store, credentials, guesses, clock, app_passwords=app_passwords, tokens=tokens, oauth=oauth
+    )
     throttle = Throttle(store, clock)
     actions = Actions(store, clock=clock, ids=ids, signals=signals)
     freezes = Freezes(store, clock, ids, signals)

@@ -32,11 +32,10 @@ def list_(context: Context, as_json: bool) -> None:
     \b
     postroad ban list --json
     """
-    from postroad.accounts.guesses import read_ban
+    from postroad.accounts.bans import waiting
 
     now = datetime.now(UTC)
-    rows = context.read(lambda tx: tx.throttle.failing())
-    bans = [found for row in rows if row.until > now and (found := read_ban(row)) is not None]
+    bans = context.read(lambda tx: waiting(tx, now))
     if as_json:
         print_json(bans)
         return

@@ -116,7 +116,7 @@ class Post:
 def open_logins(store: Database, clock: Clock, ids: IdSource, credentials: OnePassword | Credentials) -> Logins:
     """Logins as a listener for reading has them, over rows of a test."""
     guesses = Guesses(store, clock, ids)
-    authenticator = Authenticator(store, credentials, guesses)  # type: ignore[arg-type]
+    authenticator = Authenticator(store, credentials, guesses, clock)  # type: ignore[arg-type]
     return Logins("test", Scope.READ, authenticator, clock, SystemRandomness())
 
 

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from postroad.accounts.bans import Subject
 from postroad.accounts.crowd import ENOUGH, Crowd, is_private
-from postroad.accounts.guesses import BY_ACCOUNT, BY_ADDRESS, Guesses, GuessLimits, Subject
+from postroad.accounts.guesses import BY_ACCOUNT, BY_ADDRESS, Guesses, GuessLimits
 from postroad.accounts.logins import FORGET, KNOWN, Curve, TooManyLogins
 from postroad.accounts.turns import Turns
 from postroad.observe import log
@@ -145,6 +146,26 @@ async def test_right_logins_write_once_a_day(tenancy, guesses):
     await tenancy.clock.advance(86401)
     await attempt(guesses, HOME, right=True)
     assert len(writes) == 2
+
+
+async def test_a_friend_costs_no_look_until_somebody_fails_there(tenancy, guesses):
+    read, reads = tenancy.store.read, []
+
+    async def counting(function):
+        reads.append(function)
+        return await read(function)
+
+    tenancy.store.read = counting
+    await attempt(guesses, HOME, right=True)
+    assert len(reads) == 1
+    await attempt(guesses, HOME, right=True)
+    assert len(reads) == 1
+    await attempt(guesses, HOME)  # wrong: counted for the pair
+    await attempt(guesses, HOME, right=True)
+    assert len(reads) == 3
+    await tenancy.clock.advance(86401 + 3600)
+    await attempt(guesses, HOME, right=True)
+    assert len(reads) == 4
 
 
 async def test_an_address_that_failed_is_not_clean_for_a_day(tenancy, guesses):

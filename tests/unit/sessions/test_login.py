@@ -69,7 +69,7 @@ class World:
         self.tenancy, self.issuer, self.clock = tenancy, issuer, tenancy.clock
         self.guesses = Guesses(tenancy.store, tenancy.clock, tenancy.ids)
         self.authenticator = Authenticator(
-            tenancy.store, tenancy.credentials, self.guesses, app_passwords=tenancy.app_passwords,
+            tenancy.store, tenancy.credentials, self.guesses, tenancy.clock, app_passwords=tenancy.app_passwords,
             tokens=tenancy.tokens, oauth=OAuth(TokenRules(issuer.url, ("mail",)), self, tenancy.clock),
         )  # fmt: skip
         self.mechanisms = ("SCRAM-SHA-256", "PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2", "EXTERNAL")
@@ -222,6 +222,26 @@ async def test_scram(world):
     assert desk.login.account.address == ALICE
     assert desk.login.app_password is None
     assert world.tenancy.workers.runs == 2  # for the two accounts, none for this
+
+
+async def test_the_same_again_asks_no_rows(world):
+    assert (await world.scram(alice())).login
+    read, reads = world.tenancy.store.read, []
+
+    async def counting(function):
+        reads.append(function)
+        return await read(function)
+
+    world.tenancy.store.read = counting
+    assert (await world.scram(alice())).login
+    assert reads == []
+    await world.tenancy.administration.set_password(ALICE, "another")
+    assert (await world.scram(alice())).login is None
+    assert (await world.scram(alice("another"))).login
+    await world.clock.advance(61)
+    reads.clear()
+    assert (await world.scram(alice("another"))).login
+    assert reads
 
 
 @pytest.mark.parametrize("kind", BINDINGS)
