@@ -143,6 +143,7 @@ WORDS = (
     b"DATA\r\n", b"RSET\r\n", b"QUIT\r\n", b"STARTTLS\r\n", b"AUTH PLAIN ", b"SIZE=", b"BODY=8BITMIME", b"AUTH=<>",
     b"AGFsaWNlQGV4YW1wbGUuY29tAHNlY3JldA==\r\n", b"*\r\n", b"<>", b"GET / HTTP/1.1\r\n", b"\r\n..", b"\r\n.\n",
     b"\n.\r\n", b"VRFY x\r\n", b"BDAT 3\r\na\r\n", b"BDAT 0 LAST\r\n", b"BDAT 9\r\n", b" LAST\r\n", b" SMTPUTF8",
+    b"XCLIENT ADDR=192.0.2.7 HELO=x\r\n", b" LOGIN=alice@example.com", b" ADDR=IPV6:2001:db8::7", b"\x16\x03\x01",
     b" BODY=BINARYMIME", b" NOTIFY=NEVER", b" ORCPT=utf-8;a\\x{F6}", b" RET=HDRS", b" ENVID=a+20b", b" HOLDFOR=60",
     b" BY=60;R", b" MT-PRIORITY=-3", b" HOLDUNTIL=2027-01-01T00:00:00Z", b"\xc3\xb6",
 )  # fmt: skip

@@ -180,6 +180,7 @@ def converse(profile: ServerProfile, pieces: Iterable[bytes]) -> tuple[list[Even
     and those of a faulty or unfinished body left out, so that two cuts of the same bytes give equal events.
     """
     machine = SmtpServer(profile)
+    machine.standing = Standing(listed=True, may_introduce=True, horizon=HORIZON)
     machine.start()
     intake, events, said = ScriptedIntake(machine), list[Event](), b""
     for piece in (*pieces, None):
