@@ -91,6 +91,7 @@ def web_services(node: Node) -> WebServices:
         administration=services.administration,
         sending=services.sending,
         tokens=services.tokens,
+        app_passwords=services.app_passwords,
         admins=services.admins,
         throttle=services.throttle,
         audit=services.audit,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from postroad.accounts.administration import Administration
 from postroad.accounts.admins import Admins
+from postroad.accounts.apppasswords import AppPasswords
 from postroad.accounts.audit import AuditLog
 from postroad.accounts.credentials import Credentials
 from postroad.accounts.guesses import Guesses
@@ -45,6 +46,7 @@ class WebServices:
     administration: Administration
     sending: Sending
     tokens: Tokens
+    app_passwords: AppPasswords
     admins: Admins
     throttle: Throttle
     audit: AuditLog

@@ -16,8 +16,10 @@ from postroad.accounts import accounts
 from postroad.accounts.aliases import pointing_to
 from postroad.accounts.names import read_address
 from postroad.config.schema import Settings
+from postroad.ports.apppasswords import AppPasswordRecord
 from postroad.ports.random import Random
 from postroad.ports.store import AccountRecord, DomainKind, MailboxRecord, Refused, Tx
+from postroad.web.console import apppasswords
 from postroad.web.console.forms import Form, Wrong, about, actor_of, deeds, errors_of, read_form, services_of
 from postroad.web.console.once import Secret, keep_once, shown_once
 from postroad.web.console.render import done, done_at, page, url
@@ -171,18 +173,19 @@ async def show_account(request: Request) -> Response:
 async def _page(request: Request, form: Form, errors: dict[str, str]) -> Response:
     services = services_of(request)
 
-    def read(tx: Tx) -> tuple[AccountRecord, list[MailboxRecord], list[str]]:
+    def read(tx: Tx) -> tuple[AccountRecord, list[MailboxRecord], list[str], list[tuple[AppPasswordRecord, str]]]:
         record = accounts.get(tx, request.path_params["address"])
-        return record, tx.mailboxes.list(record.id), [alias.address for alias in pointing_to(tx, record.address)]
+        pointing = [alias.address for alias in pointing_to(tx, record.address)]
+        return record, tx.mailboxes.list(record.id), pointing, apppasswords.of_account(tx, record)
 
     try:
-        record, mailboxes, aliases = await services.store.read(read)
+        record, mailboxes, aliases, apps = await services.store.read(read)
     except Refused:
         raise HTTPException(404) from None
     return page(
         request, "account.html", status=422 if errors else 200, record=record, fill=fill_of(record),
         mailboxes=mailboxes, aliases=aliases, form=form, errors=errors, made=shown_once(request), shortest=SHORTEST,
-        ways=ways_in(services.settings), quota=quota_text(record.quota_bytes),
+        ways=ways_in(services.settings), quota=quota_text(record.quota_bytes), apps=apps, scopes=apppasswords.CHOICES,
     )  # fmt: skip
 
 
@@ -206,6 +209,13 @@ async def _set_quota(request: Request, form: Form) -> Response:
         return await _page(request, form, errors_of(refused, "quota"))
     limit = f"at most {size(record.quota_bytes)}" if record.quota_bytes else "any amount"
     return done(request, f"accounts/{record.address}", f"{record.address} may hold {limit}.")
+
+
+async def _add_app_password(request: Request, form: Form) -> Response:
+    try:
+        return await apppasswords.add(request, form)
+    except Refused as refused:
+        return await _page(request, form, errors_of(refused, "app_name"))
 
 
 async def _remove(request: Request, _: Form) -> Response:
@@ -272,7 +282,15 @@ ROUTES = [
     Route("/accounts/{address:path}", show_account),
     Route(
         "/accounts/{address:path}",
-        deeds({"password": _set_password, "quota": _set_quota, "remove": _remove}),
+        deeds(
+            {
+                "password": _set_password,
+                "quota": _set_quota,
+                "remove": _remove,
+                "app": _add_app_password,
+                "revoke": apppasswords.revoke,
+            }
+        ),
         methods=["POST"],
     ),
 ]
