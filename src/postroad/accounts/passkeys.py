@@ -67,7 +67,7 @@ def read_answer(text: str) -> Answer:
             base64url_to_bytes(handle) if handle else None,
             fields,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Refused("the browser's answer cannot be read; try again") from error
 
 

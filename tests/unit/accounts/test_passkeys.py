@@ -118,6 +118,8 @@ class TestUsing:
         '{"rawId":"eA","response":[]}',
         '{"rawId":"eA","response":{}}',
         "{" * 9999,
+        "[" * 9999,
+        '{"a":' * 9999,
     ],
 )
 def test_what_cannot_be_read_is_refused(text: str) -> None:
