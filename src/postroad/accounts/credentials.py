@@ -74,7 +74,7 @@ class Credentials:
     def cached(self, name: str, password: str) -> AccountRecord | None:
         """The account, when this login is remembered and nothing has changed since; never waits."""
         entry = self._remembered.get(self.fingerprint(name, password))
-        if entry is None or entry.generation != self._generation or entry.until <= self._clock.monotonic():
+        if entry is None or entry.generation != self.generation or entry.until <= self._clock.monotonic():
             return None
         COUNTERS.logins += 1
         return entry.account
@@ -118,7 +118,7 @@ class Credentials:
             )
 
     async def _verify(self, digest: bytes, name: str, password: str) -> AccountRecord | None:
-        generation = self._generation
+        generation = self.generation
         account = await self._account(name)
         right = account is not None and self._still_holds(digest, account)
         if not right:
@@ -204,4 +204,4 @@ class Credentials:
         return hmac.digest(self._key, text, "sha256")
 
     def _tenants_changed(self) -> None:
-        self._generation += 1
+        self.generation += 1
