@@ -19,6 +19,8 @@ MEBIBYTE = 1 << 20
 MAX_GROWTH = 32 * MEBIBYTE
 BOB = "bob@here.test"
 PATIENCE = 60.0
+# Who never reads shall be able to talk for ever, and not be ended for it.
+LIMITS = "[limits]\nmin_free = 1048576\nmax_idle_commands = 1000000000\n"
 STALLED = 0.5  # seconds without any progress
 MOST_RECIPIENTS = 10_000
 MORE_RECIPIENTS = 1_100  # what each of a hundred sends: the limit is 1,000, and what is refused leaves nothing
@@ -197,7 +199,7 @@ class Neighbour:
 
 @pytest.fixture
 def server(tmp_path: Path):
-    server = ServerProcess(tmp_path, ("mx",), extra="[limits]\nmin_free = 1048576\n")
+    server = ServerProcess(tmp_path, ("mx",), extra=LIMITS)
     server.run("domain", "add", "here.test")
     server.run("account", "add", BOB, "--password-stdin", text="secret\n")
     server.start()

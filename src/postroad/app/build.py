@@ -72,7 +72,9 @@ class Node:
         self._web: WebFronts | None = None
         self._closing = False
         self._ready = False
-        self._inside = Hub()
+        self._inside = Hub(
+            write_timeout=settings.limits.write_timeout, handshake_timeout=settings.limits.handshake_timeout
+        )
         self._outside = Hub()
         self._tls = NodeTls.of(settings)
         limits = settings.limits

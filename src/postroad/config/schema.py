@@ -240,6 +240,10 @@ class Limits:
     data_timeout: float = setting(
         180.0, "patience between two pieces of a body", unit="seconds", check=values.at_least(1)
     )
+    write_timeout: float = setting(
+        120.0, "patience with a client that does not read what it is told", unit="seconds", check=values.at_least(1)
+    )
+    handshake_timeout: float = setting(60.0, "patience for a TLS handshake", unit="seconds", check=values.at_least(1))
     idle_timeout: float = setting(
         1800.0, "patience of IMAP with a silent client (RFC 3501 §5.4)", unit="seconds", check=values.at_least(1)
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -27,7 +28,7 @@ EVENTS_PER_TURN = 32
 SECONDS_PER_TURN = 0.002
 HIGH_WATER = 64 * 1024  # unsent bytes above which nothing more is read or answered
 LINGER = 5.0  # a closing peer that does not take its last bytes is cut after this
-HANDSHAKE_PATIENCE = 60.0
+LINGER_BYTES = 4 * 1024 * 1024  # nor does anybody swallow more than this of one that talks on
 
 NEED_DATA, PAUSED = Signal.NEED_DATA, Signal.PAUSED
 NOWHERE = Endpoint("", 0)
@@ -49,7 +50,8 @@ class Driver(asyncio.BufferedProtocol):
     __slots__ = (
         "_answer", "_blocked", "_closing", "_connected", "_drain", "_error", "_filter", "_handshaking", "_held",
         "_hub", "_implicit", "_interruption", "_leave", "_local", "_lost", "_machine", "_make_filter", "_opened",
-        "_patience", "_paused", "_peer", "_running", "_session", "_tls", "_transport", "_turn", "_window",
+        "_patience", "_paused", "_peer", "_reading", "_running", "_session", "_swallowed", "_tls", "_transport",
+        "_turn", "_window",
         "half_closed",
     )  # fmt: skip
 
@@ -85,9 +87,11 @@ class Driver(asyncio.BufferedProtocol):
         self._drain: asyncio.Future[None] | None = None
         self._turn = False  # the next bounded turn is scheduled
         self._running = False  # inside advance
+        self._reading = False  # inside advance because bytes came
         self._paused = False  # the session will wake us
         self._blocked = False  # above the high-water mark
         self._held = False  # reading is paused
+        self._swallowed = 0  # octets that came after our close
         self._closing = self._lost = self._connected = self._handshaking = self.half_closed = False
         self._interruption: Interruption | None = None
         self._error: Exception | None = None
@@ -223,7 +227,8 @@ class Driver(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(self._window[:nbytes])
         if self._closing:
-            return  # lingering: the peer talks on, nobody listens
+            self._swallow(nbytes)
+            return
         try:
             if self._filter is not None:
                 self._receive_tls(data)
@@ -294,10 +299,10 @@ class Driver(asyncio.BufferedProtocol):
     def _run_turn(self) -> None:
         next_event, answer = self._machine.next_event, self._session.answer
         end = perf_counter() + SECONDS_PER_TURN
-        for _ in range(EVENTS_PER_TURN):
+        for events in range(EVENTS_PER_TURN):
             event = next_event()
             if event is NEED_DATA or event is PAUSED:
-                self._settle(event)
+                self._settle(event, moved=events > 0 or not self._reading)
                 return
             try:
                 waiting = answer(event)
@@ -318,8 +323,11 @@ class Driver(asyncio.BufferedProtocol):
         self._turn = False
         self.advance()
 
-    def _settle(self, signal: Signal) -> None:
-        """Nothing to do until bytes come, or (PAUSED) until the session wakes us: then the peer is not to blame."""
+    def _settle(self, signal: Signal, *, moved: bool) -> None:
+        """Nothing to do until bytes come, or (PAUSED) until the session wakes us: then the peer is not to blame.
+
+        Bytes that have moved nothing (the beginning of a line) do not earn the peer another patience.
+        """
         self.flush()
         if self._closing:
             return
@@ -329,7 +337,8 @@ class Driver(asyncio.BufferedProtocol):
         elif self._interruption is not None:
             self._end(self._interruption)
         elif not self._blocked:
-            self._patience.arm(self._machine.patience)
+            if moved or self._patience.deadline == inf:
+                self._patience.arm(self._machine.patience)
             if self._held:
                 self._held = False
                 self._transport.resume_reading()
@@ -390,7 +399,9 @@ class Driver(asyncio.BufferedProtocol):
         """The machine has new bytes. While it may not run, one read is kept, and then reading stops: so the usual
         peer, who waits for its answer, costs no pausing, and one that goes away meanwhile is noticed."""
         if not self._busy:
+            self._reading = True
             self.advance()
+            self._reading = False
         elif not self._held:
             self._held = True
             self._transport.pause_reading()
@@ -427,6 +438,12 @@ class Driver(asyncio.BufferedProtocol):
         else:
             self._transport.close()
 
+    def _swallow(self, count: int) -> None:
+        """The peer talks on, and nobody listens."""
+        self._swallowed += count
+        if self._swallowed > LINGER_BYTES:
+            self.abort()
+
     def _turn_away(self) -> None:
         """Too many connections: the machine's own words for it (421), and no session. No handshake is spent on it."""
         self._session = GONE
@@ -457,7 +474,7 @@ class Driver(asyncio.BufferedProtocol):
             self._held = False
             self._transport.resume_reading()
         self._filter = self._make_filter(client)
-        self._patience.arm(HANDSHAKE_PATIENCE)
+        self._patience.arm(self._hub.handshake_timeout)
         self._receive_tls(b"")
 
     def _receive_tls(self, data: bytes) -> None:

@@ -44,6 +44,7 @@ class Hub:
         "_empty",
         "_large",
         "_small",
+        "handshake_timeout",
         "live",
         "loop",
         "timers",
@@ -58,12 +59,14 @@ class Hub:
         timers: Timers | None = None,
         report: Callable[[Driver, BaseException], None] = log_bug,
         write_timeout: float = 120.0,
+        handshake_timeout: float = 60.0,
     ) -> None:
         self.loop = loop or asyncio.get_running_loop()
         self.timers: Timers = timers or self.loop
         self.live: set[Live] = set()
         self.unfinished: set[Answer] = set()  # answers whose peer has gone; a commit must not be torn
         self.write_timeout = write_timeout
+        self.handshake_timeout = handshake_timeout
         self._bug = report
         self._cutting = False  # the grace is over
         self._empty: asyncio.Future[None] | None = None

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from postroad.adapters.net.driver import EVENTS_PER_TURN, LINGER
+from postroad.adapters.net.driver import EVENTS_PER_TURN, LINGER, LINGER_BYTES
 from postroad.adapters.net.hub import LARGE_READ, SMALL_READ
 from postroad.adapters.net.listen import Doorman
 from postroad.ports.net import Endpoint
@@ -111,6 +111,31 @@ async def test_a_silent_peer_is_told_and_left(server):
     assert await talker.rest() == b"hello\nstill here\n421 timeout\n"
     assert server.session.log[-1][0] == "disconnected"
     assert isinstance(server.session.log[-1][1], TimeoutError)
+
+
+async def test_bytes_that_come_to_nothing_earn_no_patience(server):
+    """Else an octet a minute would hold a connection for ever."""
+    talker = await server.talk()
+    talker.say(b"whole\n")
+    for _ in range(5):
+        await server.clock.advance(11)
+        talker.say(b"x")
+        await settle()
+    assert not talker.ended
+    await server.clock.advance(6)
+    assert await talker.rest() == b"hello\nwhole\n421 timeout\n"
+
+
+async def test_a_line_that_comes_whole_in_time_earns_it_anew(server):
+    talker = await server.talk()
+    for _ in range(3):
+        talker.say(b"in pie")
+        await server.clock.advance(40)
+        talker.say(b"ces\n")
+        await settle()
+        await server.clock.advance(15)
+    assert not talker.ended
+    assert server.session.log.count(b"in pieces") == 3
 
 
 async def test_commands_do_not_make_timers(server):
@@ -223,6 +248,23 @@ async def test_closing_while_the_peer_still_talks_does_not_lose_the_last_words(s
     assert await talker.until(b"bye\n") == b"hello\nwaited\nbye\n"
     await settle()
     assert not server.network.hub.live
+
+
+@pytest.mark.parametrize(("more", "stays"), [(0, True), (1, False)])
+async def test_so_much_is_swallowed_after_a_close_and_no_more(server, more, stays):
+    """Whoever talks on and on would else keep us busy for nothing."""
+    talker = await server.talk()
+    talker.transport.pause_reading()  # so that the close takes its time
+    talker.say(b"quit\n")
+    await settle()
+    driver = next(iter(server.network.hub.live))
+    left = LINGER_BYTES + more
+    while left:
+        count = min(left, SMALL_READ)
+        driver.buffer_updated(count)
+        left -= count
+    await settle()
+    assert bool(server.network.hub.live) is stays
 
 
 async def test_a_bug_is_reported_and_answered(make_server):

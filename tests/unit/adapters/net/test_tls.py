@@ -11,7 +11,6 @@ import pytest
 from cryptography import x509
 
 from postroad.adapters.net import verify
-from postroad.adapters.net.driver import HANDSHAKE_PATIENCE
 from postroad.adapters.net.selfsigned import self_signed, write_self_signed
 from postroad.adapters.net.tls import SLICE, ClientContexts, ServerTls, TlsFilter
 from postroad.mail.envelope import TlsInfo
@@ -98,7 +97,7 @@ async def test_implicit_tls_with_a_plaintext_peer(make_server):
 async def test_a_handshake_that_never_comes_is_given_up(make_server):
     server = make_server(tls=server_tls("mx.test"), implicit=True)
     talker = await server.network.talk(SERVER)
-    await server.clock.advance(HANDSHAKE_PATIENCE + 1)
+    await server.clock.advance(60.0 + 1)
     await talker.rest()
     assert not server.network.hub.live
 
