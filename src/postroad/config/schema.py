@@ -205,6 +205,10 @@ class Limits:
         1000, "recipients of one SMTP transaction; more get 452 4.5.3", check=values.at_least(100)
     )
     max_errors: int = setting(20, "wrong commands in one session before it is ended with 421", check=values.at_least(1))
+    max_command_line: int = setting(
+        512, "an SMTP command with its CRLF, before what parameters add (RFC 5321 §4.5.3.1.4); a longer one gets 500",
+        unit="bytes", check=values.between(512, 8192),
+    )  # fmt: skip
     max_idle_commands: int = setting(
         100, "SMTP commands since the last message that brought none (NOOP, RSET, EHLO ...); one more gets 421",
         check=values.at_least(10),

@@ -46,7 +46,15 @@ ALL = frozenset(extension.keyword for extension in EXTENSIONS)
 MAX_HOLD = 30 * 86400
 HORIZON = "2099-01-01T00:00:00Z"
 NETWORKS = ("partners", "xclient")  # settings that a dialogue may set to networks
-LIMITS = ("max_size", "max_recipients", "max_errors", "max_hold", "max_transactions", "max_idle_commands")
+LIMITS = (
+    "max_command_line",
+    "max_size",
+    "max_recipients",
+    "max_errors",
+    "max_hold",
+    "max_transactions",
+    "max_idle_commands",
+)
 MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN")  # as the settings have them by default
 MAILBOXES = ("bob", "alice", "postmaster")
 UNKNOWN = reply(550, "5.1.1", "no such user")

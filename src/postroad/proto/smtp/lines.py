@@ -31,20 +31,21 @@ class Unreadable(Exception):  # noqa: N818 - the peer's, and an answer rather th
         self.text = text
 
 
-def read_line(line: bytes) -> tuple[str, Command]:
-    """The verb and what it says, from a line with its ending. Raises Unreadable."""
+def read_line(line: bytes, more: int = 0) -> tuple[str, Command]:
+    """The verb and what it says, from a line with its ending, which may be `more` octets longer than the standards have
+    it. Raises Unreadable."""
     if len(line) > _REMEMBERED_OCTETS or line[0] in _SECRET:
-        return _read(line)
+        return _read(line, more)
     return _remembered(line)
 
 
-def _read(line: bytes) -> tuple[str, Command]:
+def _read(line: bytes, more: int = 0) -> tuple[str, Command]:
     text = _text(line)
     word, _, argument = text.partition(" ")
     verb = VERBS.get(word) or VERBS.get(word.upper())
     if verb is None:
-        raise _unknown(word, text, len(line))
-    if len(line) > verb.max_line:
+        raise _unknown(word, text, len(line) - more)
+    if len(line) > verb.max_line + more:
         raise Unreadable(replies.LINE_TOO_LONG, verb.name)
     if verb.read is None:
         raise Unreadable(replies.NOT_IMPLEMENTED, verb.name, text)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from postroad.proto.smtp.extensions import BUILT, Offer, ehlo_lines, for_client
-from postroad.proto.smtp.grammar import VERBS
+from postroad.proto.smtp.grammar import MAX_COMMAND_LINE, VERBS
 from postroad.proto.smtp.reply import Reply, reply
 
 
@@ -29,6 +29,7 @@ class ServerProfile:
     max_size: int = 50 * 1024 * 1024
     max_recipients: int = 1000  # RFC 5321 §4.5.3.1.8: 100 or more
     max_errors: int = 20
+    max_command_line: int = MAX_COMMAND_LINE  # octets with CRLF; parameters come on top of it
     max_transactions: int = 0  # MAILs of one conversation (RFC 9422 §4.1); 0: no limit
     max_idle_commands: int = 100  # in one conversation since its last message: NOOP, RSET, EHLO and their like
     starttls: bool = False  # a certificate exists

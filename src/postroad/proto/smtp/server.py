@@ -14,7 +14,7 @@ from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.content import ContentConversation
 from postroad.proto.smtp.conversation import Answered
 from postroad.proto.smtp.encodings import decode_base64, encode_base64
-from postroad.proto.smtp.grammar import MAX_AUTH_LINE, VERBS, Auth, Hello, Mail, Plain, Rcpt
+from postroad.proto.smtp.grammar import MAX_AUTH_LINE, MAX_COMMAND_LINE, VERBS, Auth, Hello, Mail, Plain, Rcpt
 from postroad.proto.smtp.lines import Unreadable, read_line
 from postroad.proto.smtp.order import (
     Progress,
@@ -181,7 +181,7 @@ class SmtpServer(ContentConversation):
         if not isinstance(line, bytes):
             return self._refuse(replies.LINE_TOO_LONG)
         try:
-            verb, command = read_line(line)
+            verb, command = read_line(line, self.profile.max_command_line - MAX_COMMAND_LINE)
         except Unreadable as unreadable:
             return self._refuse_line(line, unreadable)
         return _HANDLERS[verb](self, command)
