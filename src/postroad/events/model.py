@@ -10,9 +10,10 @@ from postroad.ports.store import DeliveryState
 class EventKind(StrEnum):
     """Each is one row; its detail's keys stand beside it."""
 
-    # message: client, helo, protocol, size, recipients, account, track_opens, track_links, verdicts
+    # message: client, helo, protocol, size, recipients, account, track_opens, track_links, wishes,
+    # verdicts
     RECEIVED = "received"
-    QUEUED = "queued"  # delivery: dest, and orig and via where an alias or forward changed the recipient
+    QUEUED = "queued"  # delivery: dest, release; orig and via where an alias or forward changed the recipient
     DEFERRED = "deferred"  # delivery: reply, host, attempt, next
     DELIVERED = "delivered"  # delivery: mailbox, or host and reply
     BOUNCED = "bounced"  # delivery: reply, host, cause

@@ -57,9 +57,10 @@ class Recorder:
             detail["verdicts"] = verdicts
         return self.event(EventKind.RECEIVED, message.created, message.id, None, detail)
 
-    def queued(self, delivery: Delivery, at: datetime, via: str = "") -> Event:
-        """A recipient waits for its first attempt."""
-        return self._of(EventKind.QUEUED, delivery, at, dest=delivery.dest, orig=delivery.orig, via=via)
+    def queued(self, delivery: Delivery, at: datetime, via: str = "", release: datetime | None = None) -> Event:
+        """A recipient waits for its first attempt, which is not made before `release`."""
+        until = release.isoformat(timespec="seconds") if release else ""
+        return self._of(EventKind.QUEUED, delivery, at, dest=delivery.dest, orig=delivery.orig, via=via, release=until)
 
     def delivered_here(self, delivery: Delivery, at: datetime, mailbox: str, via: str = "") -> Event:
         """A recipient's mail lies in a mailbox of ours."""

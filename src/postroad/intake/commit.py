@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from postroad.intake.rendering import Renderer, content_record, is_quick
 from postroad.intake.spool import NO_SPACE, STORE_FAILED, Spooled
 from postroad.intake.transaction import MailTransaction, PlannedDelivery
 from postroad.intake.verdicts import kept
-from postroad.intake.wishes import message_terms, recipient_terms, utf8_flag, wants_expansion
+from postroad.intake.wishes import in_words, message_terms, recipient_terms, utf8_flag, wants_expansion
 from postroad.mail.dsn import Action
 from postroad.mail.envelope import BodyFlag, Notify
 from postroad.mail.render import Rendering, render
@@ -219,6 +219,7 @@ class Committer:
         rows = _Rows([], [self._received(mail, message)], [], [], [])
         prefix = b""
         terms = None
+        release = message.terms.release if message.terms is not None else None
         for planned in mail.planned.values():
             if mail.wishes:
                 terms = recipient_terms(mail, planned)
@@ -226,6 +227,8 @@ class Committer:
                 self._born_over(rows, message, planned, planned.end)
             elif planned.held:
                 self._born_held(rows, message, planned, terms)
+            elif release is not None:
+                self._born_for_later(rows, message, planned, terms, release)
             elif planned.target.is_local:
                 prefix = prefix or return_path(message.reverse_path)
                 self._born_delivered(rows, message, planned, prefix, terms)
@@ -242,7 +245,10 @@ class Committer:
         verdicts = mail.visit.kept if mail.visit is not None else ()
         if mail.notes:
             verdicts += kept(mail.notes)
-        return self._recorder.received(message, len(mail.recipients), mail.tracking, verdicts)
+        asked = mail.tracking
+        if mail.wishes or mail.parameters.asks:
+            asked = {**asked, "wishes": in_words(mail)}
+        return self._recorder.received(message, len(mail.recipients), asked, verdicts)
 
     def _born_delivered(
         self, rows: _Rows, message: Message, planned: PlannedDelivery, trace: bytes, terms: RecipientTerms | None
@@ -294,9 +300,7 @@ class Committer:
         rows.deliveries.append(delivery)
         rows.events.append(self._recorder.final(delivery, state, now, reply=str(end), cause=end.cause))
 
-    def _born_held(
-        self, rows: _Rows, message: Message, planned: PlannedDelivery, terms: RecipientTerms | None
-    ) -> None:
+    def _born_held(self, rows: _Rows, message: Message, planned: PlannedDelivery, terms: RecipientTerms | None) -> None:
         """Ours, and tried by nobody until it is released."""
         target, now = planned.target, message.created
         delivery = Delivery(
@@ -336,6 +340,25 @@ class Committer:
         rows.deliveries.append(delivery)
         rows.remote.append(delivery)
         rows.events.append(self._recorder.queued(delivery, now, target.via))
+
+    def _born_for_later(
+        self, rows: _Rows, message: Message, planned: PlannedDelivery, terms: RecipientTerms | None, release: datetime
+    ) -> None:
+        """Nobody's until it is released: then whoever claims it sends it (RFC 4865 §4). Mailboxes here wait too."""
+        target = planned.target
+        delivery = Delivery(
+            DeliveryId(self._ids.new()),
+            message.id,
+            target.dest,
+            target.forward_path,
+            DeliveryState.QUEUED,
+            planned.orig,
+            due=release,
+            expires=release + self._birth.expire_after,
+            terms=terms,
+        )
+        rows.deliveries.append(delivery)
+        rows.events.append(self._recorder.queued(delivery, message.created, target.via, release))
 
 
 def accepted_status(message: MessageId) -> Status:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import islice
 
 from postroad.intake.transaction import MailTransaction, PlannedDelivery
 from postroad.mail.envelope import BodyFlag, Notify
 from postroad.mail.header import Header
 from postroad.mail.terms import NO_RECIPIENT_TERMS, NO_TERMS, ByMode, RecipientTerms, Terms, expanded, merged
-from postroad.proto.smtp.parameters import MailParameters, RcptParameters
+from postroad.proto.smtp.parameters import (
+    MAIL_PARAMETERS,
+    RCPT_PARAMETERS,
+    MailParameters,
+    RcptParameters,
+    written,
+)
+
+_KEPT = {keyword: row for keyword, row in MAIL_PARAMETERS.items() if row.extension}
+_TOLD = 5  # recipients
 
 
 def message_terms(parameters: MailParameters, received: datetime) -> Terms | None:
@@ -44,6 +54,14 @@ def wants_expansion(mail: MailTransaction, name: str) -> bool:
     """Whether the sender is told that `name` is an alias of several."""
     wish = mail.wishes.get(name)
     return wish is not None and wish.notify & Notify.SUCCESS != 0
+
+
+def in_words(mail: MailTransaction) -> str:
+    """What was asked for, as MAIL and RCPT said it: for the message's story. Of many recipients the first few."""
+    parts = [written(mail.parameters, _KEPT).strip()] if mail.parameters.asks else []
+    for name, wish in islice(mail.wishes.items(), _TOLD):
+        parts.append(f"{name}{written(wish, RCPT_PARAMETERS)}")
+    return ", ".join(part for part in parts if part)
 
 
 def _said(wish: RcptParameters | None) -> RecipientTerms | None:

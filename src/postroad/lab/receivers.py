@@ -22,7 +22,7 @@ from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.content import BODY_REPLIES
 from postroad.proto.smtp.extensions import BUILT
 from postroad.proto.smtp.parameters import NO_PARAMETERS, MailParameters, RcptParameters
-from postroad.proto.smtp.profile import ServerProfile
+from postroad.proto.smtp.profile import ServerProfile, Standing
 from postroad.proto.smtp.reply import Reply, reply
 from postroad.proto.smtp.server import SmtpServer
 from postroad.proto.smtp.server_events import (
@@ -102,6 +102,7 @@ class Receiver:
     ) -> None:
         """`extensions` are what it announces of those that we know."""
         self.temper = temper
+        self.listed = False  # whether its visitors are offered what is not for strangers (RFC 4865, 2852, 6710)
         self.bag = bag or Mailbag()
         self.clock = clock or SystemClock()
         self.profile = ServerProfile(hostname, max_size=MAX_MESSAGE, starttls=starttls, extensions=extensions)
@@ -182,6 +183,8 @@ class ReceiverSession:
 
     def hello(self, event: HelloReceived) -> None:
         self._visit.helo = event.name
+        if self._receiver.listed:
+            self._machine.standing = Standing(listed=True)
         self._machine.answer(replies.OK)
 
     def tls(self, _event: TlsRequested) -> None:

@@ -195,6 +195,8 @@ def _whole_comes_back(message: Message, notices: Sequence[Notice], limit: int) -
     """RFC 3461 §6.2: only with a failure, and as RET has it; what nobody has proven to be theirs is not sent whole."""
     if message.size > limit or _is_stranger(message) or notices[0].action is not Action.FAILED:
         return False
+    if BodyFlag.BINARY in message.flags:  # a report goes by DATA
+        return False
     return (message.terms or NO_TERMS).ret != "HDRS"
 
 

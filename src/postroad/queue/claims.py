@@ -23,7 +23,7 @@ from postroad.ports.store import Lane as StoreLane
 from postroad.queue.lanes import Route, domain_of
 from postroad.queue.results import Results
 from postroad.queue.runner import Runner
-from postroad.routing.routes import Transport
+from postroad.routing.routes import LOCAL_DEST, Transport
 
 PAGE = 200  # rows of one claim: a unit of bulk work stays below 20 ms
 POLL = 5.0  # seconds; a signal makes it sooner
@@ -155,15 +155,18 @@ class Claims:
         for entry in entries:
             delivery = entry.delivery
             if not self._runner.knows(delivery.id):
-                dest = await self._dest(domain_of(delivery.forward_path))
+                dest = await self._dest(delivery)
                 alone = delivery.id if _broke_off(delivery) else 0
                 groups.setdefault((entry.message.id, dest, alone), []).append(entry)
         for (_, dest, _), group in groups.items():
             message = group[0].message
             self._runner.push(dest, message, [entry.delivery for entry in group], places.get(message.blob))
 
-    async def _dest(self, domain: str) -> str:
-        routed = self._route(domain)
+    async def _dest(self, delivery: Delivery) -> str:
+        """The next hop of today; what is for a mailbox here stays here."""
+        if delivery.dest == LOCAL_DEST:
+            return LOCAL_DEST
+        routed = self._route(domain_of(delivery.forward_path))
         return (routed if isinstance(routed, Transport) else await routed).dest
 
     async def _until_next_due(self) -> float:

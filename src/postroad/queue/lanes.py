@@ -36,7 +36,9 @@ class Decider(Protocol):
 class Lane:
     """Implements delivery.agent.Feed."""
 
-    __slots__ = ("_decider", "carriers", "dest", "idle_carriers", "in_ring", "opening", "pace", "ready", "turn")
+    __slots__ = (
+        "_decider", "_ranked", "carriers", "dest", "idle_carriers", "in_ring", "opening", "pace", "ready", "turn",
+    )  # fmt: skip
 
     def __init__(self, dest: str, decider: Decider, pace: Pace) -> None:
         self.dest = dest
@@ -48,6 +50,20 @@ class Lane:
         self.in_ring = False
         self.turn = 0  # requests taken since the ring came round
         self._decider = decider
+        self._ranked = False  # some message in `ready` has a priority of its own
+
+    def add(self, request: AttemptRequest) -> None:
+        """Behind those that came before it; ahead of those of lower priority (RFC 6710 §5)."""
+        priority = priority_of(request)
+        ready = self.ready
+        self._ranked = (self._ranked and len(ready) > 0) or priority != 0
+        at = len(ready)
+        while self._ranked and at and priority_of(ready[at - 1]) < priority:
+            at -= 1
+        if at == len(ready):
+            ready.append(request)
+        else:
+            ready.insert(at, request)
 
     @property
     def connections(self) -> int:
@@ -111,6 +127,11 @@ async def current_transport(lane: Lane, route: Route, add: Add, drop: Drop) -> T
                 request.deliveries = [d for d in request.deliveries if d not in moved]
                 add(transport.dest, request.message, moved, request.content, request.place)
     return None
+
+
+def priority_of(request: AttemptRequest) -> int:
+    terms = request.message.terms
+    return terms.priority if terms is not None else 0
 
 
 def domain_of(forward_path: str) -> str:

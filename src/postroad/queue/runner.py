@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from postroad.delivery.agent import AttemptOutcome, AttemptRequest, Carrier, OpenFailure
+from postroad.delivery.mailbox import MailboxAgent
 from postroad.delivery.pool import Pool
 from postroad.mail.status import status
 from postroad.observe import log
@@ -29,6 +30,7 @@ from postroad.queue.bodies import Bodies
 from postroad.queue.lanes import Lane, Route, current_transport
 from postroad.queue.pacing import Pace
 from postroad.queue.results import Results
+from postroad.routing.routes import LOCAL_DEST
 
 MAX_READY = 50_000  # deliveries in memory
 MAX_CACHED = 64 * 1024 * 1024  # octets of bodies in memory
@@ -67,7 +69,9 @@ class Runner:
         ids: IdSource,
         random: Random,
         caps: Caps,
+        mailboxes: MailboxAgent | None = None,
     ) -> None:
+        self._mailboxes = mailboxes  # for what waited here for a mailbox here
         self._bodies = bodies
         self._pool = pool
         self._route = route
@@ -130,6 +134,9 @@ class Runner:
         if self.freezes is not None and self.freezes.any and (why := self.freezes.why(message)):
             self._hold(deliveries, why)
             return
+        if dest == LOCAL_DEST:
+            self._add_here(AttemptRequest(dest, message, deliveries, content, place=place))
+            return
         lane = self._lane(dest)
         most = self._caps.max_recipients
         for start in range(0, len(deliveries), most):
@@ -138,8 +145,23 @@ class Runner:
             for delivery in part:
                 self._known[delivery.id] = request
             self._cache(request)
-            lane.ready.append(request)
+            lane.add(request)
         self._want(lane)
+
+    def _add_here(self, request: AttemptRequest) -> None:
+        for delivery in request.deliveries:
+            self._known[delivery.id] = request
+        self._spawn(self._deliver_here(request))
+
+    async def _deliver_here(self, request: AttemptRequest) -> None:
+        message, deliveries = request.message, request.deliveries
+        try:
+            assert self._mailboxes is not None, "rows for mailboxes want an agent for them"
+            outcome = await self._mailboxes.deliver(message, deliveries, request.content, request.place)
+        except Exception as error:
+            _log.exception("a mailbox could not be written", error, message=message.id)
+            outcome = [(delivery, BUG.because(repr(error))) for delivery in deliveries]
+        self.results.record(message, outcome, None, request.dest)
 
     def _lane(self, dest: str) -> Lane:
         lane = self._lanes.get(dest)

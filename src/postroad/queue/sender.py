@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from postroad.accounts.freezes import TOPIC as FREEZES
 from postroad.config.schema import DeliverySettings
+from postroad.delivery.mailbox import MailboxAgent
 from postroad.delivery.mx import Hosts
 from postroad.delivery.pool import Pool
 from postroad.delivery.target import Craft
@@ -91,7 +92,18 @@ class Sender:
         )
         bodies = Bodies(outside.store, outside.blobs)
         caps = Caps(settings.connections, settings.max_recipients)
-        self.runner = Runner(bodies, pool, route, outside.start_log, clock=clock, ids=ids, random=random, caps=caps)
+        mailboxes = MailboxAgent(outside.store, outside.blobs, clock, outside.signals, outside.workers)
+        self.runner = Runner(
+            bodies,
+            pool,
+            route,
+            outside.start_log,
+            clock=clock,
+            ids=ids,
+            random=random,
+            caps=caps,
+            mailboxes=mailboxes,
+        )
         self.bounces = Bounces(
             outside.store,
             submit,

@@ -13,6 +13,7 @@ from postroad.ports.handoff import Notice, notice
 from postroad.ports.store import Delivery, Message
 from postroad.queue.bounces import withheld_because
 from postroad.queue.schedule import Schedule
+from postroad.routing.routes import LOCAL_DEST
 
 
 def late_notice(
@@ -38,6 +39,8 @@ def _is_overdue(message: Message, now: datetime) -> bool:
 def success_notice(message: Message, delivery: Delivery, verdict: Status, offered: Container[str]) -> Notice | None:
     """What is said of a delivery that the next hop took, when that will not say more itself."""
     terms = delivery.terms or NO_RECIPIENT_TERMS
+    if delivery.dest == LOCAL_DEST:
+        return notice(Action.DELIVERED, delivery, verdict) if terms.wants(Notify.SUCCESS) else None
     demanded = _asks_for_relays(message, offered)
     if demanded or (terms.wants(Notify.SUCCESS) and "DSN" not in offered):
         return notice(Action.RELAYED, delivery, verdict, demanded=demanded)

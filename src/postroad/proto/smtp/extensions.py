@@ -12,8 +12,8 @@ from postroad.proto.smtp.xclient import ATTRIBUTES
 
 # What is built through to its end, and so announced. A word that is missing here is neither offered nor taken.
 BUILT: frozenset[str] = frozenset((
-    "PIPELINING", "SIZE", "8BITMIME", "CHUNKING", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "STARTTLS", "AUTH", "LIMITS",
-    "XCLIENT", "HELP",
+    "PIPELINING", "SIZE", "8BITMIME", "CHUNKING", "BINARYMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "STARTTLS",
+    "AUTH", "LIMITS", "FUTURERELEASE", "DELIVERBY", "MT-PRIORITY", "XCLIENT", "HELP",
 ))  # fmt: skip
 
 
