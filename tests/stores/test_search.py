@@ -49,7 +49,8 @@ QUERIES = (
     "reply:4f2", 'reply:"over quota"', "state:bounced", "state:failed", "state:deferred", "state:queued state:expired",
     "from:alice to:bob state:delivered", "stream:outbound", "server:shop invoice", "server:2", "server:nobody",
     "server:99999999999999999999", "zzz", "since:1m", "until:1m inv", "on:today reinvest", "id:0", "/11", '"7/11"',
-    'reply:"bob"', "example to:bob", "from:hello subject:alice", "id:0 invoice",
+    'reply:"bob"', "example to:bob", "from:hello subject:alice", "id:0 invoice", "since:9999-01-01", "until:9999-12-30",
+    "since:0001-01-01",
 )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ DEFERRED = "deferred"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d{1,5})([mhdw])")
 _DAYS = {"today": 0, "yesterday": 1}
-_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)  # no mail is older, or younger
+_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2150, 1, 1, tzinfo=UTC)  # ids reach no further
 _PART = re.compile(r'([A-Za-z-]+):(?:"([^"]*)"?|(\S*))|"([^"]*)"?|(\S+)')  # a quote half typed goes to the end
 
 

@@ -13,7 +13,7 @@ from postroad.ports.store import DeliveryState
 from postroad.ports.uuids import uuid_text
 from postroad.reports.query import NAMES, QueryError, parse
 
-EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2150, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")  # 23:30 there
 ANYWHERE = (SearchField.SENDER, SearchField.RECIPIENT, SearchField.SUBJECT, SearchField.TAG, SearchField.IDENT)
