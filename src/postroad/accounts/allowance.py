@@ -8,7 +8,7 @@ different ones is known for the last hour only, and is forgotten at a restart.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -39,13 +39,13 @@ class Jumps(NamedTuple):
 class Window:
     """A sum over the last `span` seconds."""
 
-    __slots__ = ("_slices", "_span", "_sum", "_width")
+    __slots__ = ("_slices", "_span", "_width", "total")
 
     def __init__(self, span: int, width: int, slices: Iterable[tuple[int, int]] = ()) -> None:
         self._span = span
         self._width = width
         self._slices = deque((int(start), int(n)) for start, n in slices)
-        self._sum = sum(n for _, n in self._slices)
+        self.total = sum(n for _, n in self._slices)
 
     def add(self, now: int, n: int) -> None:
         start = now - now % self._width
@@ -54,13 +54,13 @@ class Window:
             self._slices.append((last, before + n))
         else:
             self._slices.append((start, n))
-        self._sum += n
+        self.total += n
 
     def sum(self, now: int) -> int:
         slices, oldest = self._slices, now - self._span - self._width
         while slices and slices[0][0] <= oldest:
-            self._sum -= slices.popleft()[1]
-        return self._sum
+            self.total -= slices.popleft()[1]
+        return self.total
 
     def slices(self) -> list[tuple[int, int]]:
         return list(self._slices)
@@ -69,7 +69,21 @@ class Window:
 class Tally:
     """One sender. `told` is when its administrator heard of it last."""
 
-    __slots__ = ("_busiest", "_busiest_at", "_day", "_distinct", "_failed", "_first", "_high", "_hour", "_now", "told")
+    __slots__ = (
+        "_busiest",
+        "_busiest_at",
+        "_day",
+        "_distinct",
+        "_failed",
+        "_first",
+        "_fresh",
+        "_high",
+        "_hour",
+        "_now",
+        "_tidied",
+        "changed",
+        "told",
+    )
 
     def __init__(self) -> None:
         self._hour = Window(HOUR, 60)
@@ -77,45 +91,59 @@ class Tally:
         self._failed = Window(HOUR, 60)
         self._distinct: dict[int, int] = {}  # hash of a recipient: when it was last written to
         self._first = 0
+        self._fresh = 0  # recipients since the slices were last written
         self._busiest = 0.0  # different recipients of the busiest hour before this one
         self._busiest_at = 0
         self._high = 0  # of this hour of the clock
         self._now = 0  # that hour
+        self._tidied = 0  # the minute when old recipients were last forgotten
+        self.changed = False  # since it was last written
         self.told = 0
 
-    def sent(self, now: int, recipients: Iterable[str]) -> None:
+    def sent(self, now: int, recipients: Sequence[str]) -> None:
         """These got something."""
-        n = 0
+        if now - self._tidied >= 60:
+            self._note_time(now)
+        distinct = self._distinct
         for recipient in recipients:
             key = hash(recipient)
-            self._distinct.pop(key, None)  # so that the order is that of time
-            self._distinct[key] = now
-            n += 1
-        self._hour.add(now, n)
-        self._day.add(now, n)
-        self._first = self._first or now
-        self._note_hour(now)
+            distinct.pop(key, None)  # so that the order is that of time
+            distinct[key] = now
+        n = len(recipients)
+        self._fresh += n
+        self._hour.total += n
+        self._day.total += n
+        self.changed = True
+        self._high = max(self._high, len(distinct))
 
     def failed(self, now: int, n: int = 1) -> None:
         """So many recipients failed for good."""
         self._failed.add(now, n)
+        self.changed = True
 
     def hour(self, now: int) -> int:
+        self._settle()
         return self._hour.sum(now)
 
     def day(self, now: int) -> int:
+        self._settle()
         return self._day.sum(now)
 
     def spare(self, now: int, allowed: Allowed) -> int | None:
-        """How many more recipients may get something now; None: any number."""
-        spares = [
-            limit - window.sum(now) for limit, window in ((allowed.hour, self._hour), (allowed.day, self._day)) if limit
-        ]
-        return max(0, min(spares)) if spares else None
+        """How many more recipients may get something now; None: any number. Asked for each message: what is too
+        old is looked for once a minute."""
+        if now - self._tidied >= 60:
+            self._note_time(now)
+        hour, day = allowed
+        spare = hour - self._hour.total if hour else None
+        if day:
+            today = day - self._day.total
+            spare = today if spare is None or today < spare else spare
+        return spare if spare is None or spare > 0 else 0
 
     def exceeded(self, now: int, allowed: Allowed) -> str:
         """Which of the limits is reached, in words."""
-        if allowed.day and self._day.sum(now) >= allowed.day:
+        if allowed.day and self.day(now) >= allowed.day:
             return f"more than {allowed.day} recipients a day"
         return f"more than {allowed.hour} recipients an hour"
 
@@ -133,13 +161,15 @@ class Tally:
         """Different recipients of the busiest hours before this one, the older the less."""
         return float(self._busiest * 0.5 ** ((now - self._busiest_at) / HALVES_AFTER))
 
-    def jump(self, now: int, jumps: Jumps, more: int = 0) -> str:
-        """What is out of all proportion, in words; "" as a rule. `more` different recipients are about to come."""
-        distinct = self.distinct(now) + more
-        is_known = bool(self._first) and now - self._first >= HISTORY
-        if jumps.recipients and is_known and distinct > max(jumps.recipients, jumps.factor * self.usual(now)):
-            return f"{distinct} different recipients within an hour, where {self.usual(now):.0f} were usual"
-        failed, sent = self._failed.sum(now), self._hour.sum(now)
+    def jump(self, now: int, jumps: Jumps) -> str:
+        """What is out of all proportion, in words; "" as a rule."""
+        if 0 < jumps.recipients < len(self._distinct) and self._first and now - self._first >= HISTORY:
+            distinct, usual = self.distinct(now), self.usual(now)
+            if distinct > max(jumps.recipients, jumps.factor * usual):
+                return f"{distinct} different recipients within an hour, where {usual:.0f} were usual"
+        if not (failed := self._failed.sum(now)):
+            return ""
+        sent = self.hour(now)
         if jumps.bounces and failed >= jumps.bounces and failed * 100 >= jumps.share * max(sent, failed):
             return f"{failed} recipients failed for good within an hour, of {max(sent, failed)}"
         return ""
@@ -147,20 +177,35 @@ class Tally:
     def forgive(self, now: int) -> None:
         """Whatever was counted was all right: begin anew, and take it for usual from now on."""
         self._busiest, self._busiest_at = max(self.usual(now), float(self.distinct(now))), now
+        self._settle()
         self._hour, self._day, self._failed = Window(HOUR, 60), Window(DAY, 900), Window(HOUR, 60)
         self._distinct.clear()
         self._high = 0
+        self.changed = True
 
-    def _note_hour(self, now: int) -> None:
-        """An hour's height counts as usual once the hour is over."""
-        hour = now // HOUR
-        if hour != self._now:
+    def _settle(self) -> None:
+        """What was sent since the last look goes into the slices; in the sums it is already."""
+        if self._fresh:
+            self._first = self._first or self._tidied
+            for window in (self._hour, self._day):
+                window.total -= self._fresh
+                window.add(self._tidied, self._fresh)
+            self._fresh = 0
+
+    def _note_time(self, now: int) -> None:
+        """Once a minute: an hour's height counts as usual once the hour is over."""
+        self._settle()
+        self._tidied = now
+        self._hour.sum(now)
+        self._day.sum(now)
+        if now // HOUR != self._now:
             if self._high > self.usual(now):
                 self._busiest, self._busiest_at = float(self._high), now
-            self._now, self._high = hour, 0
-        self._high = max(self._high, self.distinct(now))
+            self._now, self._high = now // HOUR, 0
+            self.distinct(now)
 
     def encode(self) -> bytes:
+        self._settle()
         windows = [window.slices() for window in (self._hour, self._day, self._failed)]
         facts = (self._first, self._busiest, self._busiest_at, self._high, self._now, self.told)
         return msgspec.msgpack.encode((_VERSION, facts, windows))

@@ -5,12 +5,13 @@ A crash loses the last seconds' counts at most; an orderly stop loses none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from postroad.accounts.allowance import Tally
 from postroad.observe import log
 from postroad.ports.clock import Clock
-from postroad.ports.senders import SenderCount, SenderKey
+from postroad.ports.senders import SenderCount, SenderKey, SenderKind
 from postroad.ports.store import Lane, Store, StoreUnavailable
 
 FLUSH_SECONDS = 5.0
@@ -27,45 +28,54 @@ class SenderCounts:
         self._store = store
         self._clock = clock
         self._node = node
-        self._tallies: dict[SenderKey, Tally] = {}
-        self._changed: set[SenderKey] = set()
+        self.accounts: dict[int, Tally] = {}
+        self.tokens: dict[int, Tally] = {}
         self._loaded = False
 
     def now(self) -> int:
         return int(self._clock.now().timestamp())
 
-    def tally(self, key: SenderKey) -> Tally:
-        """To look at."""
-        return self._tallies.get(key) or Tally()
-
-    def change(self, key: SenderKey) -> Tally:
-        """To count in: it is written soon."""
-        self._changed.add(key)
-        tally = self._tallies.get(key)
+    def of(self, key: SenderKey) -> Tally:
+        """To count in: what has changed is written soon. Streams and `all` have none that is kept."""
+        tallies = self._kind(key.kind)
+        tally = tallies.get(key.subject)
         if tally is None:
-            tally = self._tallies[key] = Tally()
+            tally = tallies[key.subject] = Tally()
         return tally
+
+    def _kind(self, kind: SenderKind) -> dict[int, Tally]:
+        return {SenderKind.ACCOUNT: self.accounts, SenderKind.TOKEN: self.tokens}.get(kind, {})
 
     async def load(self) -> None:
         """What was counted before the last stop; only the first time. Raises StoreUnavailable."""
         if self._loaded:
             return
         for count in await self._store.read(lambda tx: tx.senders.counts(self._node)):
-            self._tallies.setdefault(count.key, Tally.decode(count.counts))
+            self._kind(count.key.kind).setdefault(count.key.subject, Tally.decode(count.counts))
         self._loaded = True
 
     async def flush(self) -> None:
         """Write what has changed. Raises StoreUnavailable, and keeps it then."""
-        while self._changed:
-            keys = sorted(self._changed)[:MAX_ROWS]
-            self._changed.difference_update(keys)
-            at = datetime.fromtimestamp(self.now(), UTC)
-            rows = [SenderCount(key, at, self._tallies[key].encode()) for key in keys]
-            try:
-                await self._store.write(lambda tx, rows=rows: tx.senders.put_counts(self._node, rows), lane=Lane.LOW)  # type: ignore[misc]
-            except StoreUnavailable:
-                self._changed.update(keys)
-                raise
+        changed = [
+            (SenderKey(kind, subject), tally)
+            for kind in (SenderKind.ACCOUNT, SenderKind.TOKEN)
+            for subject, tally in self._kind(kind).items()
+            if tally.changed
+        ]
+        for start in range(0, len(changed), MAX_ROWS):
+            await self._write(changed[start : start + MAX_ROWS])
+
+    async def _write(self, changed: Sequence[tuple[SenderKey, Tally]]) -> None:
+        at = datetime.fromtimestamp(self.now(), UTC)
+        rows = [SenderCount(key, at, tally.encode()) for key, tally in changed]
+        for _, tally in changed:
+            tally.changed = False
+        try:
+            await self._store.write(lambda tx: tx.senders.put_counts(self._node, rows), lane=Lane.LOW)
+        except StoreUnavailable:
+            for _, tally in changed:
+                tally.changed = True
+            raise
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -73,7 +73,7 @@ class OwnAddresses:
         self._store = store
         self._delimiter = delimiter
         self._known: dict[tuple[AccountId, str], bool] = {}
-        self._generation = 0
+        self.generation = 0  # grows whenever tenants change
         signals.listen("config", self._tenants_changed)
 
     def owns(self, account: AccountRecord, address: Address) -> bool | Awaitable[bool]:
@@ -85,16 +85,16 @@ class OwnAddresses:
         return self._read(account.id, address, key) if known is None else known
 
     async def _read(self, account: AccountId, address: Address, key: str) -> bool:
-        generation = self._generation
+        generation = self.generation
         answer = await self._store.read(lambda tx: owns(tx, account, address, self._delimiter))
-        if generation == self._generation:
+        if generation == self.generation:
             if len(self._known) >= MAX_REMEMBERED:
                 self._known.clear()
             self._known[account, key] = answer
         return answer
 
     def _tenants_changed(self) -> None:
-        self._generation += 1
+        self.generation += 1
         self._known.clear()
 
 

@@ -6,6 +6,7 @@ Always: our Received field on top. From our own people also Date, Message-ID and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from postroad.mail.addresses import parse_addresses
@@ -41,22 +42,27 @@ def without_hidden(header: Header) -> Header:
     return header if kept is header.raw else Header(kept)
 
 
-def missing_fields(header: Header, *, id: str, hostname: str, now: datetime, sender: str = "") -> bytes:  # noqa: A002
+def missing_fields(
+    header: Header,
+    *,
+    id: str,  # noqa: A002
+    hostname: str,
+    now: datetime,
+    sender: str = "",
+    authors: Sequence[bytes] = (),
+) -> bytes:
     """Date and Message-ID, where a submitted message has none; Sender, where several write and nobody says who sends
-    (RFC 5322 §3.6.2, RFC 6409 §8.1)."""
+    (RFC 5322 §3.6.2, RFC 6409 §8.1): `authors` are its From fields."""
     added = b""
     if not header.has(b"date"):
         added += f"Date: {date_time(now)}\r\n".encode()
     if not header.has(b"message-id"):
         added += f"Message-ID: <{id}@{hostname}>\r\n".encode()
-    if sender.isascii() and sender and _has_several_authors(header) and not header.has(b"sender"):
-        added += f"Sender: <{sender}>\r\n".encode()
+    if len(authors) == 1 and b"," in authors[0] and sender.isascii() and not header.has(b"sender"):
+        people = [person for person in parse_addresses(authors[0]) if person.domain is not None]
+        if sender and len(people) > 1:
+            added += f"Sender: <{sender}>\r\n".encode()
     return added
-
-
-def _has_several_authors(header: Header) -> bool:
-    value = header.first(b"from") or b""
-    return b"," in value and sum(person.domain is not None for person in parse_addresses(value)) > 1
 
 
 def body_flags(content: bytes) -> BodyFlag:

@@ -256,9 +256,12 @@ class Intake:
             return header, fields.final_header(header, trace, b"")
         if transaction.access is not None:
             header, text, trace = self._program_header(transaction, transaction.access, header, trace)
-        sender = transaction.account.address if transaction.account is not None else ""
+        sender, authors = "", transaction.authors
+        if transaction.account is not None:
+            sender, authors = transaction.account.address, header.all(b"from")
+            transaction.authors = authors
         added = fields.missing_fields(
-            header, id=text, hostname=self._hostname, now=transaction.received, sender=sender
+            header, id=text, hostname=self._hostname, now=transaction.received, sender=sender, authors=authors
         )
         kept = fields.without_hidden(header)
         return (Header(added + kept.raw) if added else kept), fields.final_header(kept, trace, added)
@@ -386,7 +389,7 @@ class Intake:
             if refused is not None:
                 return refused
         if transaction.account is not None and self._services.ownership is not None:
-            verdict = self._services.ownership.author(transaction.account, header)
+            verdict = self._services.ownership.author(transaction.account, header, transaction.authors)
             if isinstance(verdict, Status):
                 return verdict
             transaction.doubt = verdict

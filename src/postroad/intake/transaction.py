@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,7 @@ class MailTransaction:
         "access",
         "account",
         "asked",
+        "authors",
         "body",
         "doubt",
         "expanded",
@@ -107,6 +108,7 @@ class MailTransaction:
         self.missed_answer: Callable[[MailTransaction], None] | None = None  # told who missed it: no cycle
         self.access: Access | None = None  # of a program that has logged in with its server's token
         self.asked: Asked | None = None  # by such a program, in its header fields
+        self.authors: Sequence[bytes] = ()  # the From fields of what an account submits
         self.doubt: Awaitable[Status | None] | None = None  # whether From is the submitter's own
         self.server: ServerId | None = None  # the sending project whose token submits it
         self.sandbox = False  # that server's mail is shown as delivered, and goes nowhere

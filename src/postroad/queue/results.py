@@ -88,6 +88,7 @@ class Results:
         self._retrying = False
         self._drained: asyncio.Future[None] | None = None
         self.failed: Callable[[Message], None] = lambda _: None  # told of each recipient that failed for good
+        self.frozen: Callable[[Message], str] = lambda _: ""  # why a message is held rather than tried again
         self._successes: dict[DeliveryId, tuple[Message, Notice]] = {}  # told when their outcome is on record
 
     @property
@@ -227,12 +228,12 @@ class Results:
             return self._result(delivery, DeliveryState.DELIVERED, verdict, now), event
         if verdict.is_permanent or wish is Wish.BOUNCE:
             return self._failure(delivery, DeliveryState.BOUNCED, verdict, host, now)
-        if wish is Wish.HOLD:
-            event = self._recorder.held(delivery, now, "by hand")
-            return self._result(delivery, DeliveryState.HELD, verdict, now, why="by hand"), event
         if wish is Wish.CANCEL:
             event = self._recorder.final(delivery, DeliveryState.CANCELLED, now, by="hand")
             return self._result(delivery, DeliveryState.CANCELLED, verdict, now), event
+        if why := "by hand" if wish is Wish.HOLD else self.frozen(message):
+            event = self._recorder.held(delivery, now, why)
+            return self._result(delivery, DeliveryState.HELD, verdict, now, why=why), event
         due = self._next_due(delivery, now) if wish is not Wish.RETRY else now
         deadline = message.terms.deadline if message.terms is not None else None
         if deadline is not None and message.terms is not None:

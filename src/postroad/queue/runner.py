@@ -452,9 +452,6 @@ class Runner:
                     request.deliveries = []
             while lane.ready and not lane.ready[0].deliveries and not lane.ready[0].loading:
                 self._uncache(lane.ready.popleft())
-        for delivery, request in self._known.items():
-            if request.tickets and request.deliveries and self.freezes.why(request.message):
-                self.results.wishes[delivery] = Wish.HOLD
         for why, deliveries in let_go.items():
             self._spawn(self._hold_by_turns(deliveries, why))
 

@@ -124,6 +124,8 @@ class Sender:
         )
         self.runner.write_to(self.results)
         self.runner.freezes = freezes
+        if freezes is not None:
+            self.results.frozen = freezes.why
         outside.signals.listen(FREEZES, self.runner.hold_frozen)
         self.claims = Claims(
             outside.store,

@@ -76,7 +76,7 @@ class Senders:
         where = _mail_of(key, state=DeliveryState.HELD, held_for=f"{key.kind} " if name else f"{key.kind}:")
         was_frozen = await self._freezes.release(key, name, by=by)
         await self._counts.load()
-        self._counts.change(key).forgive(self._counts.now())
+        self._counts.of(key).forgive(self._counts.now())
         await self._counts.flush()
         done = await self._actions.release(where, by)
         if not was_frozen and not done.total:

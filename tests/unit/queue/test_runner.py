@@ -471,6 +471,50 @@ async def test_an_outcome_wins_over_a_wish_and_a_wish_over_a_deferral(world, ans
         assert world.store.results[one].due == world.clock.now()
 
 
+class Frozen:
+    """Stands for accounts.freezes."""
+
+    def __init__(self):
+        self.senders = set()
+
+    @property
+    def any(self):
+        return bool(self.senders)
+
+    def why(self, message):
+        return "frozen" if message.account in self.senders else ""
+
+
+async def test_a_frozen_sender_leaves_memory_at_once_and_others_stay():
+    world = World(connections_per_destination=1)
+    freezes = world.runner.freezes = Frozen()
+    world.results.frozen = freezes.why
+    world.remote.answers["."] = SILENCE  # the first message is under way and hangs there
+    (under_way,) = world.take("a@mx.test", account=1)
+    await world.settle()
+    waiting = [world.take(f"w{n}@mx.test", account=1)[0] for n in range(250)]
+    (unread,) = world.take("u@mx.test", account=1, content=None)
+    (other,) = world.take("o@mx.test", account=2)
+    freezes.senders = {1}
+    before = world.clock.monotonic()
+    world.runner.hold_frozen()
+    (new,) = world.take("n@mx.test", account=1)
+    await world.settle()
+    assert world.clock.monotonic() - before < 1
+    for one in (*waiting, unread, new):
+        result = world.store.results[one]
+        assert (result.state, result.held_for, result.tries) == (HELD, "frozen", 0)
+        assert not world.runner.knows(one)
+    assert world.runner.knows(other)
+    assert under_way not in world.store.results
+    world.remote.answers["."] = "250 ok"
+    await world.tick(1300)
+    assert world.state(other) == DELIVERED
+    result = world.store.results[under_way]
+    assert (result.state, result.held_for) == (HELD, "frozen"), "it broke off, and is not tried again"
+    assert [taken.recipients for taken in world.remote.taken] == [["o@mx.test"]]
+
+
 async def test_stopping_gives_back_what_waits_and_finishes_what_is_under_way(world):
     world.remote.answers["."] = SILENCE
     (flying,) = world.take("b@mx.test")

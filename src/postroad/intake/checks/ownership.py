@@ -7,7 +7,7 @@ alias; else by an awaitable.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from postroad.accounts.ownership import OwnAddresses
@@ -17,6 +17,7 @@ from postroad.mail.header import Header
 from postroad.mail.status import Status, status
 from postroad.ports.store import AccountRecord, StoreUnavailable
 
+MAX_FINE = 2_000  # From fields remembered
 MAX_AUTHORS = 50  # addresses in From and Sender that are looked at; nobody writes letters with more hands
 
 _DOMAINS, _ANY = "domains", "any"
@@ -90,15 +91,29 @@ class Ownership:
         self._own = own
         self._is_ours = is_ours
         self._send_as = send_as
+        self._fine: dict[tuple[int, bytes], int] = {}  # From fields that were all right, and when (own.generation)
 
     def sender(self, account: AccountRecord, address: Address | None) -> Verdict:
         """MAIL. The null reverse-path is nobody's address: receipts have it (RFC 8098 §3)."""
         return None if address is None or self._send_as == _ANY else self._one(account, "MAIL FROM", address)
 
-    def author(self, account: AccountRecord, header: Header) -> Verdict:
-        """The message: its From and Sender fields."""
+    def author(self, account: AccountRecord, header: Header, fields: Sequence[bytes]) -> Verdict:
+        """The message: its From and Sender fields. `fields` are the former."""
         if self._send_as == _ANY:
             return None
+        if len(fields) != 1 or header.all(b"sender"):
+            return self._judge(account, header)
+        key = (account.id, fields[0])  # of a program that writes letters, it is always the same
+        if self._fine.get(key) == self._own.generation:
+            return None
+        verdict = self._judge(account, header)
+        if verdict is None:
+            if len(self._fine) >= MAX_FINE:
+                self._fine.clear()
+            self._fine[key] = self._own.generation
+        return verdict
+
+    def _judge(self, account: AccountRecord, header: Header) -> Verdict:
         authors = read_authors(header)
         if authors.fault or not authors.all_of:
             return status(550, "5.7.1", authors.fault or _NO_SENDER)

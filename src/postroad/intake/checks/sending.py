@@ -7,11 +7,12 @@ word of the administrator. Those in `limits.exempt` are not counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from postroad.accounts.allowance import Allowed, Jumps, Tally
 from postroad.accounts.counts import SenderCounts
 from postroad.accounts.freezes import Freezes, held_for, token_name
+from postroad.accounts.tokens import Access
 from postroad.config.networks import Networks
 from postroad.config.schema import Submission
 from postroad.intake.transaction import MailTransaction, PlannedDelivery
@@ -48,48 +49,57 @@ class Sending:
         if account is None and access is None and not self._freezes.any:
             return  # nearly all that comes in
         if self._freezes.any and (why := self._frozen(mail)):
-            _hold([planned for planned in mail.planned.values() if planned.end is None], why)
+            _mark([planned for planned in mail.planned.values() if planned.end is None], why)
             return
         remote = [planned for planned in mail.planned.values() if planned.end is None and not planned.target.is_local]
         if not remote:
             return  # what stays here is not counted
+        if mail.origin.client in self._exempt:
+            return
         if account is not None:
-            self._limit(mail, SenderKey(SenderKind.ACCOUNT, account.id), account.address, self._account, remote)
-        elif access is not None and access.server is not None:
-            name = token_name(access.server.name, access.token)
-            key = SenderKey(SenderKind.TOKEN, access.token.id)
-            self._limit(mail, key, name, self.allowed(key, access.token.created), remote)
+            tally = self._counts.accounts.get(account.id)
+            if tally is None:
+                tally = self._counts.of(SenderKey(SenderKind.ACCOUNT, account.id))
+            self._limit(mail, tally, self._account, remote)
+        elif access is not None:
+            tally = self._counts.of(SenderKey(SenderKind.TOKEN, access.token.id))
+            self._limit(mail, tally, self._of_token(access), remote)
 
     def _frozen(self, mail: MailTransaction) -> str:
         account = mail.account.id if mail.account is not None else None
         token = mail.access.token.id if mail.access is not None else None
         return self._freezes.reason(account, token, mail.server, mail.stream)
 
-    def allowed(self, key: SenderKey, created: datetime | None = None) -> Allowed:
-        """What a sender may send. A token is new for a while."""
-        if key.kind is SenderKind.ACCOUNT:
-            return self._account
-        is_new = created is not None and self._clock.now() - created < self._new_for
+    def _of_token(self, access: Access) -> Allowed:
+        """A token is new for a while."""
+        is_new = self._clock.now() - access.token.created < self._new_for
         return self._new_token if is_new else self._token
 
-    def _limit(
-        self, mail: MailTransaction, key: SenderKey, name: str, allowed: Allowed, remote: list[PlannedDelivery]
-    ) -> None:
-        if mail.origin.client in self._exempt:
-            return
-        tally, now = self._counts.change(key), self._counts.now()
+    def _limit(self, mail: MailTransaction, tally: Tally, allowed: Allowed, remote: list[PlannedDelivery]) -> None:
+        now = int((mail.received or self._clock.now()).timestamp())
         recipients = [planned.target.forward_path for planned in remote]
         spare = tally.spare(now, allowed)
         if spare is not None and spare < len(remote):
             tally.sent(now, recipients[:spare])
-            why = tally.exceeded(now, allowed)
-            _hold(remote[spare:], held_for(key.kind, name, why))
+            key, why = self._hold(mail, remote[spare:], tally.exceeded(now, allowed))
             self._worth_telling(tally, key, why, now)
             return
         tally.sent(now, recipients)
         if why := tally.jump(now, self._jumps):
-            _hold(remote, held_for(key.kind, name, why))
+            key, why = self._hold(mail, remote, why)
             self.tell(key, why, True)
+
+    def _hold(self, mail: MailTransaction, some: Sequence[PlannedDelivery], why: str) -> tuple[SenderKey, str]:
+        """Mark them as held, for the account or token that sends them."""
+        access = mail.access
+        if mail.account is not None:
+            key, name = SenderKey(SenderKind.ACCOUNT, mail.account.id), mail.account.address
+        else:
+            assert access is not None
+            key = SenderKey(SenderKind.TOKEN, access.token.id)
+            name = token_name(access.server.name if access.server else "", access.token)
+        _mark(some, held_for(key.kind, name, why))
+        return key, why
 
     def _worth_telling(self, tally: Tally, key: SenderKey, why: str, now: int) -> None:
         """Once a day for a sender."""
@@ -107,15 +117,15 @@ class Sending:
             key = SenderKey(SenderKind.TOKEN, message.token)
         else:
             return
-        tally, now = self._counts.change(key), self._counts.now()
+        tally, now = self._counts.of(key), self._counts.now()
         tally.failed(now)
         why = tally.jump(now, self._jumps)
         if why and not self._freezes.why(message):
             self.tell(key, why, True)
 
 
-def _hold(remote: Sequence[PlannedDelivery], why: str) -> None:
-    for planned in remote:
+def _mark(some: Sequence[PlannedDelivery], why: str) -> None:
+    for planned in some:
         planned.held = why
 
 

@@ -38,7 +38,8 @@ class Step:
         return answer if answer is None or isinstance(answer, Status) else await answer
 
     async def author(self, *fields: str) -> Status | None:
-        answer = self.step.author(ALICE, header(*fields))
+        block = header(*fields)
+        answer = self.step.author(ALICE, block, block.all(b"from"))
         return answer if answer is None or isinstance(answer, Status) else await answer
 
 
@@ -118,7 +119,8 @@ async def test_a_store_that_is_away_is_a_word_for_later() -> None:
 
 def test_a_sender_is_added_where_several_write() -> None:
     def added(*fields: str, sender: str = "alice@example.com") -> bool:
-        made = missing_fields(header(*fields), id="x", hostname="h.test", now=NOW, sender=sender)
+        block = header(*fields)
+        made = missing_fields(block, id="x", hostname="h.test", now=NOW, sender=sender, authors=block.all(b"from"))
         return b"Sender: <alice@example.com>\r\n" in made
 
     assert added("From: alice@example.com, bob@example.com")
