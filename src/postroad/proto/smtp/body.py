@@ -100,7 +100,7 @@ class Content:
             flags |= _DOT_LINES
         if not content.isascii():
             flags |= _EIGHT_BIT
-        if flags & _NUL or b"\0" in content:
+        if b"\0" in content or flags & _NUL:
             self._flags = flags | _NUL
             self._look_behind_nuls(content)
             flags = self._flags

@@ -17,9 +17,9 @@ from typing import Any
 from msgspec import Struct
 
 from postroad.mail.envelope import TlsInfo
-from postroad.proto.dotstuff import CRLF, END, DotStuffer
 from postroad.proto.smtp.extensions import Capabilities, parse_ehlo
 from postroad.proto.smtp.incoming import BadReply, RemoteReply, ReplyReader
+from postroad.proto.smtp.outgoing import DOT, Counted, Dotted, Plain
 from postroad.proto.smtp.parameters import (
     MAIL_PARAMETERS,
     NO_PARAMETERS,
@@ -106,7 +106,6 @@ NONE_KNOWN = Capabilities()
 
 _WISHES = {keyword: row for keyword, row in MAIL_PARAMETERS.items() if row.extension not in ("", "SMTPUTF8")}
 
-_DOT = b".\r\n"
 _DATA, _RSET, _QUIT, _STARTTLS = b"DATA\r\n", b"RSET\r\n", b"QUIT\r\n", b"STARTTLS\r\n"
 
 
@@ -124,9 +123,9 @@ class SmtpClient:
     """One conversation, from the greeting on. `idle_patience` is how long a connection without work is kept."""
 
     __slots__ = (
-        "_accepted", "_body_record", "_body_size", "_chunk", "_deaf", "_ended", "_eof", "_events", "_idle_patience",
-        "_lone_dot", "_mail_refused", "_name", "_out", "_outstanding", "_pipelining", "_reader", "_secrets", "_stuffer",
-        "_stuffs", "_tail", "_waiting", "capabilities", "record", "tls",
+        "_accepted", "_body", "_body_record", "_deaf", "_ended", "_eof", "_events", "_idle_patience", "_lone_dot",
+        "_mail_refused", "_name", "_out", "_outstanding", "_pipelining", "_reader", "_secrets", "_stuffs", "_waiting",
+        "capabilities", "record", "tls",
     )  # fmt: skip
 
     def __init__(self, name: str, *, idle_patience: float = inf) -> None:
@@ -144,11 +143,8 @@ class SmtpClient:
         self._pipelining = False
         self._accepted = 0  # recipients of the transaction whose replies are coming in
         self._mail_refused = False
-        self._body_record: list[bytes] | None = None  # set while the body is ours to send
-        self._body_size = 0
-        self._chunk: int | None = None  # octets that the body will have, when it goes by BDAT
-        self._tail = CRLF  # the last octets of the body so far
-        self._stuffer: DotStuffer | None = None
+        self._body: Plain | Dotted | Counted | None = None  # that is ours to send now
+        self._body_record: list[bytes] = self.record
         self._stuffs: deque[bool] = deque()  # of transactions whose DATA has no reply yet
         self._lone_dot = False
         self._deaf = False  # between the 220 to STARTTLS and the end of the handshake
@@ -193,7 +189,7 @@ class SmtpClient:
     def patience(self) -> float:
         if self._outstanding:
             return PATIENCE[self._outstanding[0].command]
-        return BODY_PATIENCE if self._body_record is not None else self._idle_patience
+        return BODY_PATIENCE if self._body is not None else self._idle_patience
 
     def interrupt(self, reason: Interruption) -> None:
         """A timeout or a shutdown. A connection without work says QUIT and does not wait for the answer."""
@@ -211,7 +207,7 @@ class SmtpClient:
 
     @property
     def is_idle(self) -> bool:
-        return not self._outstanding and not self._waiting and self._body_record is None and not self._ended
+        return not self._outstanding and not self._waiting and self._body is None and not self._ended
 
     @property
     def pipelining(self) -> bool:
@@ -297,39 +293,23 @@ class SmtpClient:
         self._pump()
 
     def body_chunk(self, data: bytes) -> None:
-        if self._body_record is None:
+        if self._body is None:
             raise ProtocolMisuse("no body is expected")
-        if not data:
-            return
-        self._body_size += len(data)
-        if self._chunk is not None:
-            if self._body_size > self._chunk:  # the server would read the rest as commands
-                raise ProtocolMisuse("the body is longer than its chunk")
-        elif self._stuffer is not None:
-            data = self._stuffer.write(data)
-        else:
-            self._tail = data[-2:] if len(data) > 1 else self._tail[-1:] + data
-        self._out.append(data)
+        if data:
+            self._out.append(self._body.write(data))
 
     def end_body(self) -> None:
         """The final dot: from here on the server may have the message. What is queued next goes in the same write."""
-        record = self._body_record
-        if record is None:
+        body, record = self._body, self._body_record
+        if body is None:
             raise ProtocolMisuse("no body is expected")
-        self._body_record = None
-        record.append(b"> [%d octets of message]" % self._body_size)
-        if self._chunk is not None:
-            if self._body_size != self._chunk:
-                raise ProtocolMisuse("the body is shorter than its chunk")
-            self._chunk = None
-            self._outstanding.append(_Pending(Command.BODY, b"", record))
-            self._pump()
-            return
-        if self._stuffer is not None:
-            dot = self._stuffer.finish()
+        end = body.finish()
+        self._body = None
+        record.append(b"> [%d octets of message]" % body.size)
+        if end:
+            self._send(_Pending(Command.BODY, end, record, b"."))
         else:
-            dot = _DOT if self._tail == CRLF else END
-        self._send(_Pending(Command.BODY, dot, record, b"."))
+            self._outstanding.append(_Pending(Command.BODY, b"", record))
         self._pump()
 
     def reset(self) -> None:
@@ -351,14 +331,14 @@ class SmtpClient:
 
     def _may_follow(self) -> bool:
         """The usual case: a command goes behind the one before it, in the same write."""
-        if not self._pipelining or self._waiting or not self._outstanding or self._body_record is not None:
+        if not self._pipelining or self._waiting or not self._outstanding or self._body is not None:
             return False
         return self._outstanding[-1].command not in _BARRIERS
 
     def _pump(self) -> None:
         """Send what may be sent now."""
         waiting, outstanding = self._waiting, self._outstanding
-        while waiting and self._body_record is None:
+        while waiting and self._body is None:
             if outstanding and (not self._pipelining or outstanding[-1].command in _BARRIERS):
                 return
             if outstanding and waiting[0].command is Command.BDAT:  # who gets it must be known, or octets are wasted
@@ -374,8 +354,7 @@ class SmtpClient:
     def _begin_chunk(self, pending: _Pending) -> None:
         self._out.append(pending.wire)
         pending.record.append(b"> " + pending.wire[:-2])
-        self._body_record = pending.record
-        self._body_size, self._chunk, self._accepted = 0, pending.octets, 0
+        self._body, self._body_record, self._accepted = Counted(pending.octets), pending.record, 0
         self._events.append(BodyWanted())
 
     def _is_pointless(self, command: Command) -> bool:
@@ -404,7 +383,7 @@ class SmtpClient:
         command: Command | None = handler(self, reply, pending) if handler else pending.command
         if reply.code == 421:  # RFC 5321 §3.8: a reply to any command, and the last one
             self._events.append(self._end(EndReason.CLOSING, reply.text))
-        elif self._waiting and self._body_record is None:
+        elif self._waiting and self._body is None:
             self._pump()
         return ReplyReceived(command, reply) if command is not None else None
 
@@ -447,12 +426,9 @@ class SmtpClient:
             return Command.DATA
         if not self._accepted:  # RFC 2920 §3.1: a single dot, and the answer to it stands for the answer to DATA
             self._lone_dot = True
-            self._send(_Pending(Command.BODY, _DOT, pending.record))
+            self._send(_Pending(Command.BODY, DOT, pending.record))
             return None
-        self._body_record = pending.record
-        self._body_size, self._chunk = 0, None
-        self._tail = CRLF
-        self._stuffer = DotStuffer() if stuff else None
+        self._body, self._body_record = Dotted() if stuff else Plain(), pending.record
         self._accepted = 0
         return Command.DATA
 
@@ -465,7 +441,7 @@ class SmtpClient:
     # -- the end -----------------------------------------------------------------------------------------------
 
     def _end(self, reason: EndReason, text: str) -> ConversationEnded:
-        awaiting = self._outstanding[0].command if self._outstanding else Command.DATA if self._body_record else None
+        awaiting = self._outstanding[0].command if self._outstanding else Command.DATA if self._body else None
         if reason is EndReason.CLOSED and awaiting is Command.QUIT:
             reason = EndReason.QUIT
         if awaiting is not None and reason is not EndReason.CLOSING:

@@ -63,7 +63,7 @@ class ContentConversation(Conversation):
         self._expect(ContentConversation._body_answered)
         self._out.extend(one.wire for one in each)
         if any(one.code < 300 for one in each):
-            self._progress.idle = 0
+            self._progress.idle = self.profile.max_idle_commands
         self._progress.end_transaction()
         self._interrupt_now()
 
@@ -77,7 +77,7 @@ class ContentConversation(Conversation):
         else:
             binary = "BINARYMIME" in self._progress.asks
             content = ChunkReader(profile.max_size, repair_bare_lf=profile.repair_bare_lf, binary=binary)
-            self._progress.content = content
+            self._progress.begin_content(content)
             self._open_chunk(chunk, content)
         self._interrupt_now()
 
@@ -96,7 +96,7 @@ class ContentConversation(Conversation):
         each = self._progress.recipients if self.profile.dialect is Dialect.LMTP else 1  # RFC 2033 §4.2
         self._out.append(reply.wire * each)
         if reply.code < 300:
-            self._progress.idle = 0
+            self._progress.idle = self.profile.max_idle_commands
         self._progress.end_transaction()
 
     def _chunk_refused(self, reply: Reply) -> None:
@@ -106,9 +106,6 @@ class ContentConversation(Conversation):
         self._progress.lost = True
 
     # --- octets -------------------------------------------------------------------------------------------------------
-
-    def _read_content(self, body: BodyReader | _Chunk) -> Event | Signal:
-        return self._read_body(body) if isinstance(body, BodyReader) else self._read_chunk(body)
 
     def _read_body(self, body: BodyReader) -> Event | Signal:
         data = self._buffer.take_all()

@@ -35,7 +35,7 @@ class Conversation:
 
     def __init__(self, profile: ServerProfile) -> None:
         self.profile = profile
-        self._progress = Progress(secured=profile.secured)
+        self._progress = Progress(profile, secured=profile.secured)
         self._buffer = ReceiveBuffer()
         self._out: list[bytes] = []
         self._events: list[Event] = []  # to be told before anything else is read
@@ -131,8 +131,8 @@ class Conversation:
 
     def _answer_idle(self, reply: Reply, event: Event) -> Event:
         """A command that brings no mail: some are in order, many only keep us busy."""
-        self._progress.idle += 1
-        if self._progress.idle > self.profile.max_idle_commands:
+        self._progress.idle -= 1
+        if self._progress.idle < 0:
             return self._end_idleness("")
         self._out.append(reply.wire)
         return event

@@ -160,8 +160,9 @@ def read_rcpt(_verb: str, argument: str) -> Rcpt:
         forward_path = parse_forward_path(path)
     except AddressError as error:
         raise CommandFault(bad_argument(f"Bad recipient address: {error}", "5.1.3")) from None
-    asked = read_rcpt_parameters(parameters) if parameters else NO_RCPT_PARAMETERS
-    return Rcpt(forward_path, asked, not argument.isascii())
+    is_ascii = argument.isascii()
+    asked = read_rcpt_parameters(parameters) if parameters or not is_ascii else NO_RCPT_PARAMETERS
+    return Rcpt(forward_path, asked, not is_ascii)
 
 
 def read_bdat(_verb: str, argument: str) -> Bdat:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from postroad.proto.smtp import reply as replies
 from postroad.proto.smtp.body import ChunkReader
 from postroad.proto.smtp.grammar import Auth, Mail, Rcpt
-from postroad.proto.smtp.profile import ServerProfile, mechanisms, offers
+from postroad.proto.smtp.profile import ServerProfile, Standing, mechanisms, offers
 from postroad.proto.smtp.reply import Reply
 
 
@@ -16,34 +16,48 @@ class Progress:
     """How far a conversation is."""
 
     __slots__ = (
-        "asks", "authenticated", "content", "hello", "idle", "lost", "open", "recipients", "secured", "transactions",
-        "tried",
+        "addressing", "asks", "authenticated", "content", "hello", "idle", "lost", "open", "recipients", "secured",
+        "transactions", "tried",
     )  # fmt: skip
 
-    def __init__(self, *, secured: bool) -> None:
+    def __init__(self, profile: ServerProfile, *, secured: bool) -> None:
         self.hello = ""  # HELO, EHLO or LHLO; empty before it
         self.secured = secured
         self.authenticated = False
-        self.idle = 0  # commands since the last message that brought none
-        self.transactions = 0  # MAILs accepted
+        self.idle = profile.max_idle_commands  # that may still come before a message
+        self.transactions = profile.max_transactions or -1  # that may still come; below zero: any number
         self.open = False  # a MAIL was accepted
+        self.addressing = False  # and RCPT may come: the content has not begun
         self.tried = False  # a RCPT was seen since
         self.recipients = 0  # RCPTs accepted
         self.asks: frozenset[str] = frozenset()  # the extensions that its MAIL asked for
         self.content: ChunkReader | None = None  # what comes by BDAT, from its first chunk to its last
         self.lost = False  # a chunk was refused: those behind it, already on their way, belong to nothing
 
+    def anew(self, profile: ServerProfile, *, secured: bool) -> Progress:
+        """Begin again: all is forgotten but what the connection has used up."""
+        after = Progress(profile, secured=secured)
+        after.idle, after.transactions = self.idle, self.transactions
+        return after
+
     def begin_transaction(self) -> None:
-        self.open, self.tried, self.recipients, self.lost = True, False, 0, False
+        self.open = self.addressing = True
+        self.tried = self.lost = False
+        self.recipients = 0
+        self.transactions -= 1
+
+    def begin_content(self, content: ChunkReader) -> None:
+        self.content, self.addressing = content, False
 
     def end_transaction(self) -> bool:
         """Forget it; tells whether there was one."""
-        was_open, self.open, self.tried, self.recipients = self.open, False, False, 0
-        self.content, self.lost = None, False
+        was_open = self.open
+        self.open = self.addressing = False
+        self.content = None
         return was_open
 
 
-def against_mail(progress: Progress, profile: ServerProfile, command: Mail, *, listed: bool) -> Reply | None:
+def against_mail(progress: Progress, profile: ServerProfile, command: Mail, standing: Standing) -> Reply | None:
     if not progress.hello:
         return replies.SAY_HELLO_FIRST
     if progress.open:
@@ -51,10 +65,11 @@ def against_mail(progress: Progress, profile: ServerProfile, command: Mail, *, l
     if profile.require_auth and not progress.authenticated:
         return replies.AUTH_REQUIRED if progress.secured or not profile.starttls else replies.TLS_FIRST
     parameters = command.parameters
-    if parameters.asks and not parameters.asks <= offers(profile, privileged=progress.authenticated or listed):
-        return replies.UNKNOWN_PARAMETER
-    if parameters.hold_for is not None and parameters.hold_for > profile.max_hold:
-        return replies.HOLD_TOO_LONG  # RFC 4865 §4
+    if parameters.asks:
+        if not parameters.asks <= offers(profile, privileged=progress.authenticated or standing.listed):
+            return replies.UNKNOWN_PARAMETER
+        if (parameters.hold_for or 0) > profile.max_hold:
+            return replies.HOLD_TOO_LONG  # RFC 4865 §4
     size = parameters.size
     return replies.TOO_LARGE if size is not None and size > profile.max_size else None  # RFC 1870 §6.1
 

@@ -89,7 +89,7 @@ class Parameter:
     extension: str  # its EHLO keyword; empty for what is always taken
     read: Callable[[str], Any]
     write: Callable[[Any], str]
-    max_value: int  # octets
+    max_value: int  # characters
     unsaid: Any = None
     valued: bool = True
 
@@ -222,8 +222,7 @@ def _read(table: Mapping[str, Parameter], text: str) -> dict[str, Any]:
         row = table.get(keyword.upper())
         if row is None:
             raise CommandFault(UNKNOWN_PARAMETER)
-        fits = bool(equals) == row.valued and len(value.encode("utf-8", "surrogatepass")) <= row.max_value
-        read = row.read(value) if fits else None
+        read = row.read(value) if (equals != "") is row.valued and len(value) <= row.max_value else None
         if read is None or row.field in values:
             raise CommandFault(bad_argument(f"Bad value of {keyword.upper()}"))
         values[row.field] = read

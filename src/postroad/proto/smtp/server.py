@@ -11,19 +11,20 @@ from typing import Any, Final
 
 from postroad.mail.envelope import TlsInfo
 from postroad.proto.smtp import reply as replies
+from postroad.proto.smtp.body import BodyReader
 from postroad.proto.smtp.content import ContentConversation
 from postroad.proto.smtp.conversation import Answered
 from postroad.proto.smtp.encodings import decode_base64, encode_base64
 from postroad.proto.smtp.grammar import MAX_AUTH_LINE, MAX_COMMAND_LINE, VERBS, Auth, Hello, Mail, Plain, Rcpt
 from postroad.proto.smtp.lines import Unreadable, read_line
 from postroad.proto.smtp.order import (
-    Progress,
     against_auth,
     against_mail,
     against_rcpt,
     against_starttls,
     against_xclient,
 )
+from postroad.proto.smtp.parameters import NO_RCPT_PARAMETERS
 from postroad.proto.smtp.profile import (
     HELLO_VERBS,
     STRANGER,
@@ -83,7 +84,7 @@ class SmtpServer(ContentConversation):
             return Signal.PAUSED
         body = self._body
         if body is not None:
-            return self._read_content(body)
+            return self._read_body(body) if isinstance(body, BodyReader) else self._read_chunk(body)
         line = self._buffer.take_line(MAX_AUTH_LINE)
         if line is None:
             return self._need_data() if self._progress.hello else self._before_hello()
@@ -108,7 +109,7 @@ class SmtpServer(ContentConversation):
             self._answered = None
         if self._progress.end_transaction():
             self._events.append(_RESET)
-        self._progress = Progress(secured=True)
+        self._progress = self._progress.anew(self.profile, secured=True)
         self._interrupt_now()
 
     def challenge(self, data: bytes) -> None:
@@ -130,9 +131,8 @@ class SmtpServer(ContentConversation):
         """Answer ClientIntroduced: the banner once more, for another client. `hello` is the verb that it greeted with,
         where the gateway told its name."""
         self._expect(SmtpServer._xclient_refused)
-        before = self._progress
-        self._progress = progress = Progress(secured=before.secured)
-        progress.hello, progress.authenticated, progress.idle = hello, authenticated, before.idle
+        self._progress = progress = self._progress.anew(self.profile, secured=self._progress.secured)
+        progress.hello, progress.authenticated = hello, authenticated
         self._out.append(banner(self.profile).wire)
         self._interrupt_now()
 
@@ -152,7 +152,6 @@ class SmtpServer(ContentConversation):
     def _mail_answered(self, reply: Reply) -> None:
         if reply.is_positive:
             self._progress.begin_transaction()
-            self._progress.transactions += 1
             self._out.append(reply.wire)
         else:
             self._say_refusal(reply)
@@ -180,6 +179,16 @@ class SmtpServer(ContentConversation):
     def _command_line(self, line: bytes | LineFault) -> Event | Signal:
         if not isinstance(line, bytes):
             return self._refuse(replies.LINE_TOO_LONG)
+        try:
+            verb, command = read_line(line)
+        except Unreadable as unreadable:
+            if unreadable.reply is not replies.LINE_TOO_LONG or self.profile.max_command_line == MAX_COMMAND_LINE:
+                return self._refuse_line(line, unreadable)
+            return self._long_line(line)
+        return _HANDLERS[verb](self, command)
+
+    def _long_line(self, line: bytes) -> Event | Signal:
+        """Longer than the standard has it; the setting may allow it."""
         try:
             verb, command = read_line(line, self.profile.max_command_line - MAX_COMMAND_LINE)
         except Unreadable as unreadable:
@@ -230,21 +239,21 @@ class SmtpServer(ContentConversation):
         if command.verb not in HELLO_VERBS[self.profile.dialect]:
             return self._refuse(replies.UNKNOWN_COMMAND, line=command.verb)
         progress = self._progress
-        progress.idle += 1
-        if progress.idle > self.profile.max_idle_commands:
+        progress.idle -= 1
+        if progress.idle < 0:
             return self._end_idleness(command.verb)
         self._answered = _hello_of[command.verb]
         return HelloReceived(command.verb, command.name)
 
     def _mail_command(self, command: Mail) -> Event:
         progress, profile = self._progress, self.profile
-        refusal = against_mail(progress, profile, command, listed=self.standing.listed)
+        refusal = against_mail(progress, profile, command, self.standing)
         if refusal is not None:
             return self._refuse(refusal, "MAIL", f"MAIL FROM:<{command.reverse_path}>")
-        progress.idle += 1
-        if progress.idle > profile.max_idle_commands:
+        progress.idle -= 1
+        if progress.idle < 0:
             return self._end_idleness("MAIL")
-        if 0 < profile.max_transactions <= progress.transactions:
+        if not progress.transactions:
             return self._refuse_and_end(replies.TOO_MANY_TRANSACTIONS, "MAIL", Stage.MAIL)
         parameters = command.parameters
         progress.asks = parameters.asks
@@ -253,7 +262,7 @@ class SmtpServer(ContentConversation):
 
     def _rcpt_command(self, command: Rcpt) -> Event:
         progress = self._progress
-        if not progress.open or progress.content is not None or command.utf8 or command.parameters.asks:
+        if not progress.addressing or command.parameters is not NO_RCPT_PARAMETERS:
             refusal = against_rcpt(progress, self.profile, command)
             if refusal is not None:
                 return self._refuse(refusal, "RCPT", f"RCPT TO:<{command.forward_path}>")
