@@ -124,7 +124,7 @@ class Bounces:
             manner.hostname,
             [_recipient(notice, now) for notice in notices],
             arrival=message.created,
-            tried_for=max(now - message.created, timedelta(0)),
+            tried_for=max(now - message.began, timedelta(0)),
             envid=message.terms.envid if message.terms else "",
             utf8=not message.reverse_path.isascii(),
         )

@@ -37,11 +37,11 @@ class Schedule:
             return due
         return expires if now < expires else None  # one last try at the very end
 
-    def is_late(self, accepted: datetime, now: datetime, *, asked: bool) -> bool:
+    def is_late(self, began: datetime, now: datetime, *, asked: bool) -> bool:
         """Whether it has been tried so long that its sender is told. Who asks for it (NOTIFY=DELAY, RFC 3461 §4.1) is
         told even where others are not: then after the wait that stands in the settings' default."""
         after = self.warn_after or (WARN_AFTER if asked else 0.0)
-        return after > 0 and now >= accepted + timedelta(seconds=after)
+        return after > 0 and now >= began + timedelta(seconds=after)
 
     def expires(self, accepted: datetime) -> datetime:
         """When a delivery accepted at `accepted` runs out of time."""

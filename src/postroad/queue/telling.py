@@ -25,7 +25,7 @@ def late_notice(
         return None
     overdue = _is_overdue(message, now)
     asked = terms.wants(Notify.DELAY)
-    if not overdue and not schedule.is_late(message.created, now, asked=asked):
+    if not overdue and not schedule.is_late(message.began, now, asked=asked):
         return None
     late = notice(Action.DELAYED, delivery, verdict, demanded=overdue)
     return None if withheld_because(message, late, to_strangers=True) else late

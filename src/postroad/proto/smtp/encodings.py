@@ -39,6 +39,18 @@ def decode_xtext(text: str) -> str | None:
     return decoded if decoded.isascii() and decoded.isprintable() else None
 
 
+def decode_xtext_utf8(text: str) -> str | None:
+    """The same for UTF-8 written as xtext octet by octet: Postfix does so, though RFC 6533 §3 has another way."""
+    if not _XTEXT.fullmatch(text):
+        return None
+    octets = re.sub(rb"\+([0-9A-F]{2})", lambda match: bytes([int(match[1], 16)]), text.encode("ascii"))
+    try:
+        decoded = octets.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if CONTROLS.search(decoded) else decoded
+
+
 def encode_xtext(text: str) -> str:
     return "".join(char if "!" <= char <= "~" and char not in "+=" else f"+{ord(char):02X}" for char in text)
 

@@ -17,7 +17,13 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from postroad.mail.envelope import Notify
-from postroad.proto.smtp.encodings import decode_utf8_address, decode_xtext, encode_utf8_address, encode_xtext
+from postroad.proto.smtp.encodings import (
+    decode_utf8_address,
+    decode_xtext,
+    decode_xtext_utf8,
+    encode_utf8_address,
+    encode_xtext,
+)
 from postroad.proto.smtp.reply import TWO_HOLDS, UNKNOWN_PARAMETER, CommandFault, bad_argument
 
 # What the extensions add to the 512 octets of a command line (RFC 5321 §4.5.3.1.4): SIZE (RFC 1870 §3), BODY
@@ -170,6 +176,8 @@ _NOTIFY: Final = {
 def _read_orcpt(value: str) -> str | None:
     kind, mark, text = value.partition(";")
     address = (decode_utf8_address if kind.lower() == "utf-8" else decode_xtext)(text)
+    if address is None and kind.lower() == "rfc822" and (address := decode_xtext_utf8(text)):
+        kind = "utf-8"  # what it says is no address of RFC 822
     return f"{kind};{address}" if mark and re.fullmatch(_ATOM, kind) and address else None
 
 
