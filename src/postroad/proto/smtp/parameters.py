@@ -177,7 +177,7 @@ def _read_orcpt(value: str) -> str | None:
     kind, mark, text = value.partition(";")
     address = (decode_utf8_address if kind.lower() == "utf-8" else decode_xtext)(text)
     if address is None and kind.lower() == "rfc822" and (address := decode_xtext_utf8(text)):
-        kind = "utf-8"  # what it says is no address of RFC 822
+        kind = "utf-8"  # `rfc822` is for ASCII alone
     return f"{kind};{address}" if mark and re.fullmatch(_ATOM, kind) and address else None
 
 
