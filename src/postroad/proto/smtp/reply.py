@@ -105,7 +105,6 @@ TOO_MANY_ERRORS = reply(421, "4.7.0", "Too many errors")
 TOO_MANY_COMMANDS = reply(421, "4.7.0", "Too many commands that bring no mail")
 TOO_MANY_TRANSACTIONS = reply(421, "4.7.0", "Enough messages for one connection, open another")  # RFC 9422 §4.1
 LOCAL_ERROR = reply(451, "4.3.0", "Local error, try again later")
-TOOK_TOO_LONG = reply(451, "4.3.0", "Could not store the message in time, try again later")
 TOO_MANY_RECIPIENTS = reply(452, "4.5.3", "Too many recipients, send the rest in another transaction")
 
 UNKNOWN_COMMAND = reply(500, "5.5.1", "Command unrecognized")
