@@ -148,6 +148,6 @@ async def many(site: Site, count: int) -> None:
     async with site.client("submissions") as client:
         await client.login(ALICE, "secret")
         for number in range(count):
-            await client.sendmail(ALICE, ["accept@remote.test"], f"Subject: {number}\r\n\r\nHello\r\n")
+            await client.sendmail(ALICE, ["accept@remote.test"], f"From: {ALICE}\r\nSubject: {number}\r\n\r\nHello\r\n")
     for message in await site.messages():
         await site.settled(message.id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from postroad.accounts.authenticator import Authenticator
+from postroad.accounts.guesses import Guesses
 from postroad.delivery.agent import AttemptOutcome, AttemptRequest, Carrier
 from postroad.delivery.smtp import Conversation
 from postroad.delivery.target import Craft, Target
@@ -19,11 +21,13 @@ from postroad.lab.day.shop import SHOP
 from postroad.lab.day.wire import Door, MemoryNetwork
 from postroad.mail.compose import compose
 from postroad.mail.envelope import Origin
+from postroad.ports.apppasswords import Scope
 from postroad.ports.ids import BlobId, DeliveryId, MessageId, parse_id
 from postroad.ports.net import Endpoint
 from postroad.ports.store import Delivery, DeliveryState, Message
 from postroad.proto.smtp.profile import Dialect, ServerProfile
 from postroad.routing.routes import Transport, TransportKind
+from postroad.sessions.login import Logins as ServerLogins
 from postroad.sessions.smtp import SmtpFront
 
 US = "203.0.113.25"
@@ -108,7 +112,15 @@ class Incoming:
             repair_bare_lf=submission,
         )
         clock = SteppingClock(self._ground.past)
-        return SmtpFront(service, profile, self._intake, clock, self._ground.ids)
+        logins = self._programs(clock) if submission else None
+        return SmtpFront(service, profile, self._intake, clock, self._ground.ids, logins=logins)
+
+    def _programs(self, clock: SteppingClock) -> ServerLogins:
+        """How people's programs log in."""
+        base, ground = self._ground.base, self._ground
+        guesses = Guesses(base.store, clock, ground.ids)
+        authenticator = Authenticator(base.store, base.credentials, guesses, clock, tokens=base.tokens)
+        return ServerLogins("submission", Scope.SEND, authenticator, clock, ground.random)
 
     async def send(self, letter: Letter, content: bytes) -> MessageId | None:
         """Bring it to our server. The message it became, or None: it was refused."""
