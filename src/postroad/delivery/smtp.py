@@ -56,8 +56,8 @@ class Conversation:
 
     __slots__ = (
         "__weakref__", "_address", "_connection", "_craft", "_dirty", "_feed", "_gone", "_handshaking", "_leaving",
-        "_notes", "_opened_at", "_over", "_prologue", "_quick", "_rewriting", "_served", "_stream", "_timings", "_tls",
-        "_transactions", "is_idle", "machine", "opened", "target", "tls_failed",
+        "_most", "_most_recipients", "_notes", "_opened_at", "_over", "_prologue", "_quick", "_rewriting", "_served",
+        "_stream", "_timings", "_tls", "_transactions", "is_idle", "machine", "opened", "target", "tls_failed",
     )  # fmt: skip
 
     def __init__(self, feed: Feed, target: Target, craft: Craft, notes: list[bytes]) -> None:
@@ -78,6 +78,8 @@ class Conversation:
         self._opened_at = craft.clock.monotonic()
         self._tls = target.plain_because
         self._served = 0
+        self._most = craft.messages_per_connection
+        self._most_recipients = 0  # of one transaction; 0: as many as there are
         self._quick = False
         self._dirty = False  # the server may still be inside a transaction that came to nothing: RSET first
         self._handshaking = False
@@ -226,6 +228,9 @@ class Conversation:
         )
 
     def _ready(self) -> None:
+        capabilities = self.machine.capabilities  # LIMITS, RFC 9422 §4: MAILMAX and RCPTMAX
+        self._most = min(self._most, capabilities.max_transactions or self._most)
+        self._most_recipients = capabilities.max_recipients or 0
         self.opened.set_result(None)
         self._feed.began(self)
         self._go_on()
@@ -264,12 +269,6 @@ class Conversation:
                 self._feed.idle(self)
                 return
             self._begin(request)
-
-    @property
-    def _most(self) -> int:
-        """Messages on this connection: what our settings say, or the server (MAILMAX, RFC 9422 §4.1)."""
-        most, allowed = self._craft.messages_per_connection, self.machine.capabilities.max_transactions
-        return most if allowed is None else min(most, allowed)
 
     def _begin(self, request: AttemptRequest) -> None:
         message = request.message
@@ -312,8 +311,8 @@ class Conversation:
         self._transactions.append(transaction)
         if rewritten is not None:
             transaction.content = rewritten
-        most = machine.capabilities.max_recipients
-        if most is not None and most < len(deliveries):
+        most = self._most_recipients
+        if 0 < most < len(deliveries):
             transaction.keep_to(most)
             deliveries = deliveries[:most]
         asked = terms is not None
