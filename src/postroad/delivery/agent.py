@@ -32,6 +32,7 @@ class AttemptRequest(Struct, eq=False):
     tickets: Sequence[Ticket] = ()  # start records, while it is under way
     put_back: int = 0  # how often it came back untried
     loading: bool = False
+    rewritten: tuple[bool, bytes] | None = None  # for servers that take less; whether those take 8 bits
     cached: int = 0  # octets of `content` that count against the limit of bodies in memory
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from postroad.delivery.agent import AttemptRequest, Feed, OpenFailure
 from postroad.delivery.mx import LOOP
 from postroad.delivery.passing import against, mail_parameters, offered_to, rcpt_parameters
-from postroad.delivery.rewriting import Rewriter
 from postroad.delivery.target import Craft, Target
 from postroad.delivery.transaction import Transaction, to_status
 from postroad.mail.envelope import BodyFlag, TlsInfo
@@ -87,7 +86,7 @@ class Conversation:
         self._over = False  # nothing more will be said
         self._gone = False  # the feed knows
         self._stream: asyncio.Task[None] | None = None
-        self._rewriting: tuple[AttemptRequest, asyncio.Task[None]] | None = None  # what has to be made fit first
+        self._rewriting: asyncio.Task[None] | None = None  # of a message that has to be made fit first
 
     # -- Session -----------------------------------------------------------------------------------------------
 
@@ -281,7 +280,7 @@ class Conversation:
         if (refusal := self._unfit(request, needs_utf8)) is not None:
             self._refuse(request, refusal)
         elif flags & (_BINARY | _EIGHT_BIT) and self._must_rewrite(flags):
-            self._rewriting = (request, asyncio.ensure_future(self._rewrite(request, needs_utf8)))
+            self._rewriting = asyncio.ensure_future(self._rewrite(request, needs_utf8))
         else:
             self._say(request, flags, needs_utf8)
 
@@ -339,7 +338,7 @@ class Conversation:
         eight_bit = self.machine.capabilities.eight_bit_mime
         made: bytes | None = None
         try:
-            made = await Rewriter(self._craft).rewrite(request, eight_bit=eight_bit)
+            made = await self._craft.rewriter.rewrite(request, eight_bit=eight_bit)
             refusal = None
         except CannotConvert as error:
             text = f"{self.target.host} does not take such content: {error}"
@@ -348,6 +347,9 @@ class Conversation:
             _log.exception("a message could not be rewritten", error, message=request.message.id)
             refusal = status(451, "4.3.0", "a fault of this server; it will be tried again")
         self._rewriting = None
+        if self._over:  # the connection did not last so long; what is done stays done
+            self._feed.untried(request)
+            return
         if refusal is not None:
             self._refuse(request, refusal)
             self._go_on()
@@ -490,10 +492,6 @@ class Conversation:
             self.tls_failed = text
         if self._stream is not None:
             self._stream.cancel()
-        if self._rewriting is not None:
-            (request, task), self._rewriting = self._rewriting, None
-            task.cancel()
-            self._feed.untried(request)
         if not self.opened.done():
             why = status(451, "4.4.2", f"the conversation with {self.target.host} broke off", text)
             self.opened.set_result(self.failure(why))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from postroad.delivery.rewriting import Rewriter
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
 from postroad.ports.net import ClientTls, Endpoint
-from postroad.ports.workers import Workers
 from postroad.routing.routes import Transport
 
 
@@ -21,8 +21,7 @@ class Craft:
     messages_per_connection: int
     idle_timeout: float
     convert: bool = False  # 8-bit content for a server without 8BITMIME, instead of sending it as it is
-    convert_limit: int = 50 * 1024 * 1024  # octets that are rewritten at most
-    workers: Workers | None = None  # for rewriting large messages
+    rewriter: Rewriter = field(default_factory=Rewriter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from postroad.config.schema import DeliverySettings
 from postroad.delivery.mailbox import MailboxAgent
 from postroad.delivery.mx import Hosts
 from postroad.delivery.pool import Pool
+from postroad.delivery.rewriting import Rewriter
 from postroad.delivery.target import Craft
 from postroad.ports.attempts import StartLog
 from postroad.ports.blobs import BlobStore
@@ -80,8 +81,7 @@ class Sender:
             settings.messages_per_connection,
             settings.idle_timeout,
             settings.eight_bit == "convert",
-            settings.convert_limit,
-            outside.workers,
+            Rewriter(settings.convert_limit, outside.workers),
         )
         pool = Pool(
             outside.dialer,

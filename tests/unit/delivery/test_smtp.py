@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from postroad.delivery.agent import AttemptRequest
 from postroad.delivery.mx import Hosts
 from postroad.delivery.pool import Pool
+from postroad.delivery.rewriting import Rewriter
 from postroad.delivery.target import Craft
 from postroad.mail.envelope import BodyFlag
 from postroad.routing.routes import RouteSettings, Transport, TransportKind, transport
@@ -68,9 +70,13 @@ class World:
         self.zone.mx_records["mx.test"] = [(10, "one.mx.test")]
         self.zone.address_records["one.mx.test"] = ["192.0.2.10"]
         self.remote.listen(self.network, "192.0.2.10")
-        craft = Craft("mail.ours.test", self.clock, CountingIds(), messages_per_connection, 10.0)
-        hosts = Hosts(self.zone, SeededRandom(), ("mail.ours.test",))
-        self.pool = Pool(self.network, hosts, craft, connect_timeout=30)
+        self.craft = Craft("mail.ours.test", self.clock, CountingIds(), messages_per_connection, 10.0)
+        self.hosts = Hosts(self.zone, SeededRandom(), ("mail.ours.test",))
+        self.pool = Pool(self.network, self.hosts, self.craft, connect_timeout=30)
+
+    def use(self, **craft):
+        self.craft = replace(self.craft, **craft)
+        self.pool = Pool(self.network, self.hosts, self.craft, connect_timeout=30)
 
     async def send(self, *requests, hop=None):
         basket = Basket(*requests)
@@ -475,3 +481,66 @@ async def test_a_domain_that_does_not_exist(world):
     assert str(world.failure.status) == "550 5.1.2 there is no such domain"
     assert "nowhere.test" in world.failure.dialogue
     assert basket.carriers == []
+
+
+class Patient:
+    """Workers that take until the test lets them go."""
+
+    def __init__(self):
+        self.go = asyncio.Event()
+
+    async def run(self, function):
+        await self.go.wait()
+        return function()
+
+
+BINARY = b"Content-Type: application/octet-stream\r\n\r\n" + bytes(range(256)) * 100
+
+
+async def test_a_connection_that_goes_while_a_message_is_rewritten_costs_nothing(world):
+    workers = Patient()
+    world.use(rewriter=Rewriter(workers=workers))
+    binary = request(content=BINARY, flags=BodyFlag.BINARY)
+    basket = await world.send(binary)
+    assert world.remote.commands == ["EHLO mail.ours.test"]
+    basket.carriers[0].abort()
+    await settle(20)
+    assert (basket.outcomes, basket.came_back, basket.over) == ([], [], 1)
+    workers.go.set()
+    await settle(20)
+    assert basket.came_back == [binary]
+    again = await world.send(binary)
+    assert again.statuses() == [("b@mx.test", 250, "2.0.0")]
+    assert world.remote.taken[0].content.isascii()
+
+
+async def test_what_follows_waits_for_what_is_rewritten(world):
+    workers = Patient()
+    world.use(rewriter=Rewriter(workers=workers))
+    basket = await world.send(request(1), request(2, content=BINARY, flags=BodyFlag.BINARY), request(3))
+    assert [outcome.request.message.id for outcome in basket.outcomes] == [1]
+    workers.go.set()
+    await settle(60)
+    assert [outcome.request.message.id for outcome in basket.outcomes] == [1, 2, 3]
+    assert world.remote.connections == 1
+
+
+async def test_a_bug_in_rewriting_is_a_deferral(world):
+    class Broken:
+        async def run(self, function):
+            raise RuntimeError
+
+    world.use(rewriter=Rewriter(workers=Broken()))
+    basket = await world.send(request(content=BINARY, flags=BodyFlag.BINARY), request(2))
+    assert basket.statuses() == [("b@mx.test", 451, "4.3.0"), ("b@mx.test", 250, "2.0.0")]
+
+
+async def test_no_more_recipients_and_messages_than_the_server_says(world):
+    """LIMITS (RFC 9422)."""
+    world.remote.answers["EHLO"] = "250-mx.test\n250-PIPELINING\n250 LIMITS RCPTMAX=2 MAILMAX=2"
+    basket = await world.send(request(1, "a@mx.test", "b@mx.test", "c@mx.test"), request(2), request(3))
+    (first, second) = basket.outcomes
+    assert [delivery.forward_path for delivery, _ in first.statuses] == ["a@mx.test", "b@mx.test"]
+    assert [delivery.forward_path for delivery in first.again] == ["c@mx.test"]
+    assert second.request.message.id == 2
+    assert [each.message.id for each in basket.requests] == [3]
