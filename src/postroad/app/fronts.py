@@ -55,6 +55,7 @@ class Fronts:
             max_size=limits.max_message_size,
             max_recipients=limits.max_recipients,
             max_errors=limits.max_errors,
+            max_refused_recipients=limits.max_refused_recipients,
             max_command_line=limits.max_command_line,
             max_transactions=limits.max_transactions,
             max_idle_commands=limits.max_idle_commands,

@@ -221,6 +221,9 @@ class Limits:
         30 * 86400.0, "how far ahead a message may be submitted (FUTURERELEASE, RFC 4865)", unit="seconds",
         check=values.between(60, 999_999_999),
     )  # fmt: skip
+    max_refused_recipients: int = setting(
+        1000, "refused recipients of every kind in one SMTP session; one more gets 421", check=values.at_least(1)
+    )
     max_unknown_recipients: int = setting(
         50, "unknown recipients in one session before it is ended with 421", check=values.at_least(1)
     )

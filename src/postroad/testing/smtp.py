@@ -50,6 +50,7 @@ LIMITS = (
     "max_command_line",
     "max_size",
     "max_recipients",
+    "max_refused_recipients",
     "max_errors",
     "max_hold",
     "max_transactions",

@@ -16,8 +16,8 @@ class Progress:
     """How far a conversation is."""
 
     __slots__ = (
-        "addressing", "asks", "authenticated", "content", "hello", "idle", "lost", "open", "recipients", "secured",
-        "transactions", "tried",
+        "addressing", "asks", "authenticated", "content", "hello", "idle", "lost", "open", "recipients", "refusals",
+        "secured", "transactions", "tried",
     )  # fmt: skip
 
     def __init__(self, profile: ServerProfile, *, secured: bool) -> None:
@@ -25,6 +25,7 @@ class Progress:
         self.secured = secured
         self.authenticated = False
         self.idle = profile.max_idle_commands  # that may still come before a message
+        self.refusals = profile.max_refused_recipients  # of recipients, that may still come
         self.transactions = profile.max_transactions or -1  # that may still come; below zero: any number
         self.open = False  # a MAIL was accepted
         self.addressing = False  # and RCPT may come: the content has not begun
@@ -37,7 +38,7 @@ class Progress:
     def anew(self, profile: ServerProfile, *, secured: bool) -> Progress:
         """Begin again: all is forgotten but what the connection has used up."""
         after = Progress(profile, secured=secured)
-        after.idle, after.transactions = self.idle, self.transactions
+        after.idle, after.refusals, after.transactions = self.idle, self.refusals, self.transactions
         return after
 
     def begin_transaction(self) -> None:

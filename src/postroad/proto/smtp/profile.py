@@ -28,6 +28,7 @@ class ServerProfile:
     dialect: Dialect = Dialect.MX
     max_size: int = 50 * 1024 * 1024
     max_recipients: int = 1000  # RFC 5321 §4.5.3.1.8: 100 or more
+    max_refused_recipients: int = 1000  # in one conversation
     max_errors: int = 20
     max_command_line: int = MAX_COMMAND_LINE  # octets with CRLF; parameters come on top of it
     max_transactions: int = 0  # MAILs of one conversation (RFC 9422 §4.1); 0: no limit

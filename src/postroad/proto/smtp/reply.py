@@ -102,6 +102,7 @@ SHUTTING_DOWN = reply(421, "4.3.2", "Service is shutting down, try again")
 OVERLOADED = reply(421, "4.3.2", "Too busy now, try again later")
 TIMED_OUT = reply(421, "4.4.2", "Timed out waiting for you")
 TOO_MANY_ERRORS = reply(421, "4.7.0", "Too many errors")
+TOO_MANY_REFUSED = reply(421, "4.7.0", "Too many recipients that were refused")
 TOO_MANY_COMMANDS = reply(421, "4.7.0", "Too many commands that bring no mail")
 TOO_MANY_TRANSACTIONS = reply(421, "4.7.0", "Enough messages for one connection, open another")  # RFC 9422 §4.1
 LOCAL_ERROR = reply(451, "4.3.0", "Local error, try again later")

@@ -159,6 +159,11 @@ class SmtpServer(ContentConversation):
     def _rcpt_answered(self, reply: Reply) -> None:
         if reply.is_positive:
             self._progress.recipients += 1
+        else:
+            self._progress.refusals -= 1
+            if self._progress.refusals < 0:
+                self._say_and_end(replies.TOO_MANY_REFUSED, EndReason.ERRORS)
+                return
         self._out.append(reply.wire)
 
     def _tls_refused(self, reply: Reply) -> None:
