@@ -66,7 +66,10 @@ class SenderRows:
             " WHERE delivery.state = 'held' AND delivery.state IN ('queued', 'held')"  # as an index says it
             " GROUP BY delivery.held_for, message.account, message.token, message.server, message.stream"
         )
-        return [HeldMail(*counted, time_of(since)) for *counted, since in rows]
+        return [
+            HeldMail(why, account, token, server, stream, count, time_of(since))
+            for why, account, token, server, stream, count, since in rows
+        ]
 
     # --- counts ---
 
