@@ -51,9 +51,9 @@ def recipient_terms(mail: MailTransaction, planned: PlannedDelivery) -> Recipien
 
 
 def wants_expansion(mail: MailTransaction, name: str) -> bool:
-    """Whether the sender is told that `name` is an alias of several."""
+    """Whether the sender is told that `name` is an alias of several, if it still is a recipient."""
     wish = mail.wishes.get(name)
-    return wish is not None and wish.notify & Notify.SUCCESS != 0
+    return wish is not None and name in mail.recipients and wish.notify & Notify.SUCCESS != 0
 
 
 def in_words(mail: MailTransaction) -> str:

@@ -135,12 +135,12 @@ class Message(Record, frozen=True):
     tag: str = ""
     metadata: Mapping[str, str] = {}
     terms: Terms | None = None  # what its sender asked of all who carry it; as a rule nothing
+    token: TokenId | None = None  # of that server, which it was submitted with
 
     @property
     def began(self) -> datetime:
         """From when on it is tried: when it came, or when it was released (RFC 4865)."""
         return self.terms.release or self.created if self.terms is not None else self.created
-    token: TokenId | None = None  # of that server, which it was submitted with
 
 
 class DeliveryState(StrEnum):
