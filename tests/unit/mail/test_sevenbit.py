@@ -121,8 +121,8 @@ def test_what_is_signed_and_passes_goes_as_it_is():
 def test_any_octets_come_out_for_seven_bits_or_are_refused():
     dice = random.Random(7)
     pieces = [
-        b"\r\n", b"\n", b"--cut", b"--cut--", b"\r\n\r\n", b"Content-Type: ", b"text/plain", b"\xff", b"\0", b"a" * 1200,
-        b'multipart/mixed; boundary="cut"', b"Content-Transfer-Encoding: 8bit", b"message/rfc822",
+        b"\r\n", b"\n", b"--cut", b"--cut--", b"\r\n\r\n", b"Content-Type: ", b"text/plain", b"\xff", b"\0",
+        b"a" * 1200, b'multipart/mixed; boundary="cut"', b"Content-Transfer-Encoding: 8bit", b"message/rfc822",
     ]  # fmt: skip
     for _ in range(300):
         body = b"".join(dice.choices(pieces, k=dice.randint(1, 25)))
