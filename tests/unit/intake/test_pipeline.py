@@ -362,10 +362,13 @@ async def test_no_recipients(world):
 async def test_submission_adds_what_is_missing_and_takes_bcc_out(world):
     own = b"alice@example.com"
     origin, account = await world.login()
-    await world.send("bob@example.com", origin=origin, account=account, content=b"Bcc: x@y\r\nFrom: %s\r\n\r\nhi\r\n" % own)
+    await world.send(
+        "bob@example.com", origin=origin, account=account, content=b"Bcc: x@y\r\nFrom: %s\r\n\r\nhi\r\n" % own
+    )
     text = id_text(world.last.message.id).encode()
     assert world.last.content.endswith(
-        b"Date: Thu, 1 Jan 2026 12:00:00 +0000\r\nMessage-ID: <%s@mx.example.com>\r\nFrom: %s\r\n\r\nhi\r\n" % (text, own)
+        b"Date: Thu, 1 Jan 2026 12:00:00 +0000\r\nMessage-ID: <%s@mx.example.com>\r\nFrom: %s\r\n\r\nhi\r\n"
+        % (text, own)
     )
     assert world.last.message.message_id == f"<{text.decode()}@mx.example.com>"
 
