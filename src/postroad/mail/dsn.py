@@ -362,7 +362,7 @@ def _typed(value: str) -> str:
     return rest.strip() if semicolon else kind.strip()
 
 
-def _read_address(value: str) -> str:
+def read_address(value: str) -> str:
     """The address in either type (RFC 6533 §3)."""
     address = _typed(value)
     if not value.lower().startswith("utf-8"):
@@ -376,8 +376,8 @@ def _read_recipient(fields: dict[str, str]) -> RecipientReport:
     diagnostic = _typed(fields.get("diagnostic-code", ""))
     reply_code = int(diagnostic[:3]) if _REPLY_CODE.match(diagnostic) else (code.klass * 100 + 50 if code else 450)
     return RecipientReport(
-        final_recipient=_read_address(fields["final-recipient"]),
+        final_recipient=read_address(fields["final-recipient"]),
         action=Action(action) if action in set(Action) else Action.FAILED,
         status=Status(reply_code, code, diagnostic, remote=_typed(fields.get("remote-mta", "")), diagnostic=diagnostic),
-        original_recipient=_read_address(fields.get("original-recipient", "")),
+        original_recipient=read_address(fields.get("original-recipient", "")),
     )

@@ -1,0 +1,50 @@
+"""What the words of a reply give away by their form: codes, the stage, an address. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from postroad.content.returned.model import Stage
+from postroad.mail.status import EnhancedCode
+
+LOOKED_AT = 4000  # characters of a reply
+
+# `550`, `550-5.1.1`, `#550`, `(550)`; not a part of a longer number, an address or a host's name
+_REPLY_CODE = re.compile(r"(?<![\w.@:/=+-])[#(\[]?([245][0-5]\d)(?=[\s#)\]:;,-]|\Z)(?!-\d{2})")
+_ENHANCED = re.compile(r"(?<![\w.@-])[#(\[]?([245]\.\d{1,2}\.\d{1,3})(?![\d.]*\d|\w)", re.ASCII)
+_STAGES = tuple(
+    (re.compile(pattern), stage)
+    for pattern, stage in (
+        (r"(?i:end of data|end-of-data|after data|message body)|\bDOT\b", Stage.DATA),
+        (r"(?i:\bRCPT\b)", Stage.RCPT),
+        (r"(?i:\bMAIL FROM\b|\bMAIL command)", Stage.MAIL),
+        (r"\bDATA\b", Stage.DATA),
+        (r"\b(?:EHLO|HELO|LHLO)\b", Stage.HELO),
+        (r"\bSTARTTLS\b", Stage.TLS),
+        (r"(?i:initial connection|initial (?:server )?greeting|waiting for greeting)", Stage.CONNECT),
+    )
+)
+
+
+def codes_in(words: str) -> tuple[int, EnhancedCode | None]:
+    """The reply code and the enhanced code that the words repeat; 0 and None where they do not."""
+    words = words[:LOOKED_AT]
+    enhanced = None
+    for found in _ENHANCED.finditer(words):
+        code = EnhancedCode.parse(found[1])
+        if code is not None and code.klass != 2:
+            enhanced = code
+            break
+        enhanced = enhanced or code
+    reply = 0
+    for match in _REPLY_CODE.finditer(words):
+        if match[1][0] != "2":
+            return int(match[1]), enhanced
+        reply = reply or int(match[1])
+    return reply, enhanced
+
+
+def stage_of(words: str) -> Stage:
+    """Where in the dialogue the reply was given, if the reporter says."""
+    words = words[:LOOKED_AT]
+    return next((stage for pattern, stage in _STAGES if pattern.search(words)), Stage.UNKNOWN)
