@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 PROVE_MESSAGES ?= 20000
 API_EXAMPLES   ?= 50
+FUZZ_SECONDS   ?= 60
 PROVE_KILLS    ?= 10
 
 .PHONY: help setup demo lint format test npm check bench fuzz api prove lock clean
@@ -50,8 +51,8 @@ check: lint test ## what must be green before a change lands
 bench: setup     ## our figures beside Postfix's, in one run, on a journaled file system (needs root)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
-fuzz: setup      ## each fuzz target for FUZZ_SECONDS (default 60)
-	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
+fuzz: setup      ## each fuzz target for FUZZ_SECONDS (default 60), guided by coverage; FUZZ_ARGS="--target NAME --keep"
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 api: setup       ## schemathesis against the HTTP API: API_EXAMPLES (default 50) random requests for each operation
 	POSTROAD_API_EXAMPLES=$(API_EXAMPLES) $(BIN)/pytest -n 0 -s tests/unit/web/api/test_schemathesis.py

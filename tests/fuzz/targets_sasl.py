@@ -28,9 +28,13 @@ KEYS = {name: make_keys(name, b"pencil", SALT, 1) for name in ("SCRAM-SHA-256", 
 RIGHT: set[bytes] = set()  # final messages that do prove it
 
 
-def exchange(mechanism: str, data: bytes) -> None:
+def exchange(data: bytes) -> None:
+    """The first octet chooses the mechanism."""
+    if not data:
+        return
+    mechanism = sorted(MECHANISMS)[data[0] % len(MECHANISMS)]
     server = begin(mechanism, NONCE, BINDING)
-    for response in data.split(SEPARATOR)[:6]:
+    for response in data[1:].split(SEPARATOR)[:6]:
         step = server.step(response)
         if isinstance(step, KeysWanted):
             assert isinstance(server, ScramServer)
@@ -116,10 +120,9 @@ SEEDS = {
 }
 PART = TOKENS[0].split(b".")[1]
 TARGETS = {
-    **{
-        f"sasl-{name.lower()}": Target(lambda data, name=name: exchange(name, data), SEEDS[name], WORDS)
-        for name in MECHANISMS
-    },
+    "sasl": Target(
+        exchange, [bytes([at]) + seed for at, name in enumerate(sorted(MECHANISMS)) for seed in SEEDS[name]], WORDS
+    ),
     "sasl-token": Target(
         token,
         TOKENS,

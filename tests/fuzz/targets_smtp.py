@@ -13,6 +13,7 @@ from postroad.proto.smtp.extensions import parse_ehlo
 from postroad.proto.smtp.grammar import Mail, Rcpt
 from postroad.proto.smtp.lines import Unreadable, read_line
 from postroad.proto.smtp.profile import Dialect, ServerProfile
+from postroad.proto.smtp.server_events import ClientIntroduced
 from postroad.testing.dialogue import Dialogue
 from postroad.testing.fuzzing import Target
 from postroad.testing.smtp import ALL, converse
@@ -33,6 +34,12 @@ PROFILES = (
 )
 
 
+GATEWAY = ServerProfile(
+    "mail.example.com", Dialect.SUBMISSION, secured=True, auth_mechanisms=("PLAIN",), max_errors=1000
+)
+CHUNKED = ServerProfile("mail.example.com", max_size=3000, max_errors=1000, max_idle_commands=1000)
+
+
 def cut(data: bytes, seed: int) -> list[bytes]:
     random, pieces, start = Random(seed), [], 0
     while start < len(data):
@@ -49,6 +56,40 @@ def conversation(data: bytes) -> None:
     profile, seed, data = PROFILES[data[0] % len(PROFILES)], data[1], data[2:]
     whole = converse(profile, [data])
     assert converse(profile, cut(data, seed)) == whole
+
+
+def lmtp(data: bytes) -> None:
+    """Behind a final dot stand as many replies as recipients were accepted (RFC 2033 §4.2)."""
+    if not data:
+        return
+    envelope = b"LHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<bob@example.com>\r\nRCPT TO:<alice@example.com>\r\n"
+    _, said = whole = converse(PROFILES[3], [envelope + data[1:]])
+    assert converse(PROFILES[3], cut(envelope + data[1:], data[0])) == whole
+    if data[1:7] == b"DATA\r\n" and (end := data.find(b"\r\n.\r\n", 5)) > 0:
+        behind = said.partition(b"\r\n354 ")[2].split(b"\r\n")[1:]
+        wanted = b"250 2.0.0 " if behind[0].startswith(b"250") else b"55"
+        assert all(line.startswith(wanted) for line in behind[:2]), (behind, data[: end + 5])
+
+
+def bdat(data: bytes) -> None:
+    """Chunks of any size, with anything between them, behind a good envelope."""
+    if len(data) < 2:
+        return
+    binary = b" BODY=BINARYMIME" if data[1] & 1 else b""
+    envelope = b"EHLO x\r\nMAIL FROM:<a@b.example>" + binary + b"\r\nRCPT TO:<bob@example.com>\r\n"
+    whole = converse(CHUNKED, [envelope + data[2:]])
+    assert converse(CHUNKED, cut(envelope + data[2:], data[0])) == whole
+
+
+def xclient(data: bytes) -> None:
+    """What a gateway says is read as it is written; and a conversation goes on, or not, whatever was said."""
+    line = b"XCLIENT " + data.replace(b"\r", b"").replace(b"\n", b"") + b"\r\n"
+    events, said = converse(GATEWAY, [b"EHLO x\r\n", line, b"NOOP\r\n"])
+    assert said.endswith((b"250 2.0.0 OK\r\n", b"\r\n"))
+    for event in events:
+        if isinstance(event, ClientIntroduced):
+            _, read = read_line(event.client.line())
+            assert read == event.client
 
 
 def body(data: bytes) -> None:
@@ -158,8 +199,32 @@ BODIES = (
     b"\1" + b"y" * 1100 + b"\r\n.\r\n", b"\0\r\n\r\n..\r\n...\r\n.\r\nNOOP\r\n", b"\1\r\r\n.\r\n",
 )  # fmt: skip
 
+LMTP = (
+    b"\1DATA\r\nSubject: x\r\n\r\nhello\r\n.\r\nQUIT\r\n", b"\2DATA\r\na\nb\r\n.\r\nNOOP\r\n",
+    b"\3BDAT 3\r\nabcBDAT 0 LAST\r\nRSET\r\n",
+    b"\4DATA\r\n.\r\n" + b"MAIL FROM:<>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n",
+)  # fmt: skip
+CHUNKS = (
+    b"\1\0BDAT 5\r\nab\r\ncBDAT 2 LAST\r\n\r\nNOOP\r\n", b"\2\1BDAT 9 LAST\r\na: b\r\n\r\n\n",
+    b"\3\0BDAT 1\r\n\rBDAT 1\r\n\nBDAT 5 LAST\r\n\0.\r\nxQUIT\r\n", b"\4\1BDAT 2999\r\n" + b"x" * 400,
+    b"\5\0BDAT 9999 LAST\r\n", b"\6\0BDAT 3\r\nabcRSET\r\nBDAT 3 LAST\r\nabc",
+    b"\7\0BDAT 3\r\nabcDATA\r\nRCPT TO:<bob@example.com>\r\n",
+)  # fmt: skip
+GATEWAYS = (
+    b"ADDR=192.0.2.7 PORT=25 HELO=x.example PROTO=SMTP NAME=x.example",
+    b"ADDR=IPV6:2001:db8::7 LOGIN=alice@example.com",
+    b"NAME=[UNAVAILABLE] REVERSE_NAME=[TEMPUNAVAIL] DESTADDR=192.0.2.1 DESTPORT=25 HELO=+C3+B6",
+)  # fmt: skip
+ATTRIBUTES = (
+    b"ADDR=", b"IPV6:", b"NAME=", b"HELO=", b"LOGIN=", b"PROTO=ESMTP", b"+00", b"+C3+B6", b"[UNAVAILABLE]", b"+",
+    b"::ffff:192.0.2.7", b"%eth0", b" ", b"=", b"+3D", b"DESTPORT=65536",
+)  # fmt: skip
+
 TARGETS = {
     "smtp-conversation": Target(conversation, _dialogues(), WORDS),
+    "smtp-lmtp": Target(lmtp, LMTP, WORDS),
+    "smtp-bdat": Target(bdat, CHUNKS, WORDS),
+    "smtp-xclient": Target(xclient, GATEWAYS, ATTRIBUTES),
     "smtp-body": Target(body, BODIES, WORDS),
     "smtp-chunks": Target(chunks, [b"\0\7" + body for body in BODIES], WORDS),
     "smtp-command": Target(command, COMMANDS, WORDS),

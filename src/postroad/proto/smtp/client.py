@@ -432,11 +432,14 @@ class SmtpClient:
         self._accepted = 0
         return Command.DATA
 
-    def _on_body(self, _: RemoteReply, __: _Pending) -> Command:
-        if self._lone_dot:
-            self._lone_dot = False
-            return Command.DATA
-        return Command.BODY
+    def _on_body(self, reply: RemoteReply, _: _Pending) -> Command | None:
+        if not self._lone_dot:
+            return Command.BODY
+        self._lone_dot = False
+        if reply.code == 354:  # it stands for the answer to DATA, and no body is going to come
+            self._events.append(self._end(EndReason.BAD_REPLY, reply.text))
+            return None
+        return Command.DATA
 
     # -- the end -----------------------------------------------------------------------------------------------
 

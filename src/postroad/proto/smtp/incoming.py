@@ -107,7 +107,7 @@ def _single(line: bytes) -> RemoteReply | None:
     """A reply of one line; None for a line that others follow."""
     line = line.removesuffix(b"\r")
     code, mark = line[:3], line[3:4]
-    if not code.isdigit() or not b"200" <= code <= b"599" or mark not in (b" ", b"-", b""):
+    if len(code) != 3 or not code.isdigit() or not b"200" <= code <= b"599" or mark not in (b" ", b"-", b""):
         raise BadReply("not a reply: " + line[:80].decode("ascii", "replace"))
     return None if mark == b"-" else RemoteReply(int(code), line)
 

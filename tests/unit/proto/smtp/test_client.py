@@ -118,6 +118,17 @@ def test_answers_354_with_a_lone_dot_when_no_recipient_was_taken():
     assert codes(feed(machine, b"554 no valid recipients\r\n")) == [(Command.DATA, 554)]
 
 
+def test_a_second_354_where_no_body_can_come_ends_the_conversation():
+    machine = opened()
+    machine.mail("a@client.test")
+    machine.rcpt("b@mx.test")
+    machine.start_body()
+    feed(machine, b"250 ok\r\n550 no\r\n354 go\r\n")
+    found = feed(machine, b"354 go on\r\n")
+    assert [(event.reason, event.text) for event in found] == [(EndReason.BAD_REPLY, "354 go on")]
+    assert machine.next_event() is Signal.NEED_DATA
+
+
 def test_stuffs_dots_and_ends_the_last_line():
     machine = opened()
     machine.mail("a@client.test")
@@ -188,8 +199,8 @@ def test_an_end_in_the_middle_names_what_was_awaited():
 
 @pytest.mark.parametrize(
     "said",
-    [b"hello\r\n", b"99 x\r\n", b"250" + b"x" * 5000, b"250-a\r\n" * 200, b"650 x\r\n"],
-    ids=["words", "code", "long", "many", "class"],
+    [b"hello\r\n", b"99 x\r\n", b"250" + b"x" * 5000, b"250-a\r\n" * 200, b"650 x\r\n", b"5\r\n", b"25\r\n"],
+    ids=["words", "code", "long", "many", "class", "digit", "digits"],
 )
 def test_what_is_no_reply_ends_the_conversation(said):
     machine = opened()
