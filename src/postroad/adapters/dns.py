@@ -1,8 +1,9 @@
 """Look-ups through the recursive servers of the settings (or the system's), with a cache of our own.
 
 NXDOMAIN, no data and failure are told apart; answers are kept for their TTL, negative ones for the zone's negative TTL
-(RFC 2308), failures for a moment (RFC 9520). Look-ups of one name at the same time are one query. dnspython builds and
-reads the messages; it is loaded at the first query.
+(RFC 2308), failures for a moment (RFC 9520). Look-ups of one name at the same time are one query. That an answer was
+validated (DNSSEC) we take from the server's AD bit, and only where `trust_ad` says so. dnspython builds and reads the
+messages; it is loaded at the first query.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from postroad.ports.dns import DnsAnswer, DnsOutcome, MxRecord
+from postroad.ports.dns import DnsAnswer, DnsOutcome, MxRecord, TlsaRecord
 
 if TYPE_CHECKING:
     from dns.message import Message, QueryMessage
@@ -42,7 +43,7 @@ class Nameserver(NamedTuple):
 
     @property
     def is_local(self) -> bool:
-        """Nobody between it and us can change its AD bit."""
+        """Nobody stands between it and us who could set its AD bit."""
         return ip_address(self.host).is_loopback
 
     def __str__(self) -> str:
@@ -52,19 +53,24 @@ class Nameserver(NamedTuple):
 class CachingResolver:
     """Implements ports.dns.Resolver."""
 
-    __slots__ = ("_asking", "_cache", "_max_entries", "_monotonic", "_octets", "_timeout", "queries", "servers")
+    __slots__ = (
+        "_asking", "_cache", "_max_entries", "_monotonic", "_octets", "_timeout", "_trust_ad", "queries", "servers",
+    )  # fmt: skip
 
     def __init__(
         self,
         nameservers: Iterable[str] = (),
         *,
         timeout: float = 5.0,
+        trust_ad: bool = False,
         max_entries: int = 20_000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """With `trust_ad` the servers are believed when they say that they have validated an answer (RFC 6840 §5.8)."""
         self.servers = tuple(nameserver(text) for text in nameservers) or system_nameservers()
         self.queries = 0  # messages sent
         self._timeout = timeout
+        self._trust_ad = trust_ad
         self._max_entries = max_entries
         self._monotonic = monotonic
         self._cache: dict[_Key, tuple[float, DnsAnswer]] = {}
@@ -79,6 +85,12 @@ class CachingResolver:
 
     async def ptr(self, address: str) -> DnsAnswer:
         return await self._find(ip_address(address).reverse_pointer, "PTR")
+
+    async def cname(self, name: str) -> DnsAnswer:
+        return await self._find(name, "CNAME")
+
+    async def tlsa(self, name: str) -> DnsAnswer:
+        return await self._find(name, "TLSA")
 
     async def addresses(self, name: str, family: int = 0) -> DnsAnswer:
         if family:
@@ -110,17 +122,19 @@ class CachingResolver:
 
     async def _look_up(self, key: _Key) -> DnsAnswer:
         name, kind = key
-        target, ttl = name, MAX_TTL
+        target, ttl, authenticated = name, MAX_TTL, True
         for _ in range(MAX_CNAMES):
             answer, canonical = await self._query(target, kind)
             ttl = min(ttl, answer.ttl)
+            authenticated = authenticated and answer.authenticated
             if answer.outcome is not NO_DATA or canonical == target:
                 break
             target = canonical  # an alias whose target the server did not send along
         else:
             answer = DnsAnswer(FAILED, ttl=FAILURE_TTL, detail=f"{name}: more than {MAX_CNAMES} aliases")
             ttl = FAILURE_TTL
-        answer = replace(answer, ttl=ttl)
+        alias = canonical if canonical != name and kind != "CNAME" else ""
+        answer = replace(answer, ttl=ttl, authenticated=authenticated and self._trust_ad, canonical=alias)
         self._keep(key, answer)
         return answer
 
@@ -186,7 +200,7 @@ def _read(response: QueryMessage, server: Nameserver, outcome: DnsOutcome) -> tu
     import dns.exception
     import dns.flags
 
-    trusted = bool(response.flags & dns.flags.AD) and server.is_local
+    validated = bool(response.flags & dns.flags.AD)
     try:
         chain = response.resolve_chaining()
     except dns.exception.DNSException as error:
@@ -197,15 +211,18 @@ def _read(response: QueryMessage, server: Nameserver, outcome: DnsOutcome) -> tu
         empty = NXDOMAIN if outcome is NXDOMAIN else NO_DATA
         has_soa = any(rrset.rdtype == 6 for rrset in response.authority)
         ttl = min(chain.minimum_ttl, MAX_NEGATIVE_TTL) if has_soa else NEGATIVE_TTL
-        return DnsAnswer(empty, ttl=ttl, authenticated=trusted, detail=f"{server}"), canonical
+        return DnsAnswer(empty, ttl=ttl, authenticated=validated, detail=f"{server}"), canonical
     ttl = min(chain.minimum_ttl, MAX_TTL)
     records = list(chain.answer)
     if chain.answer.rdtype == 15:
         found = sorted((record.preference, _plain(record.exchange)) for record in records)
         mx = tuple(MxRecord(preference, host) for preference, host in found)
-        return DnsAnswer(FOUND, mx=mx, ttl=ttl, authenticated=trusted, detail=f"{server}"), canonical
+        return DnsAnswer(FOUND, mx=mx, ttl=ttl, authenticated=validated, detail=f"{server}"), canonical
+    if chain.answer.rdtype == 52:
+        tlsa = tuple(TlsaRecord(record.usage, record.selector, record.mtype, record.cert) for record in records)
+        return DnsAnswer(FOUND, tlsa=tlsa, ttl=ttl, authenticated=validated, detail=f"{server}"), canonical
     texts = tuple(_text(record) for record in records)
-    return DnsAnswer(FOUND, texts, ttl=ttl, authenticated=trusted, detail=f"{server}"), canonical
+    return DnsAnswer(FOUND, texts, ttl=ttl, authenticated=validated, detail=f"{server}"), canonical
 
 
 def _text(record: object) -> str:
@@ -236,8 +253,9 @@ def both(aaaa: DnsAnswer, a: DnsAnswer) -> DnsAnswer:
             FOUND,
             tuple(record for answer in found for record in answer.records),
             ttl=min(answer.ttl for answer in found),
-            authenticated=aaaa.authenticated and a.authenticated,
+            authenticated=all(answer.authenticated for answer in found),
             detail=found[0].detail,
+            canonical=found[0].canonical,
         )
     for outcome in (FAILED, NXDOMAIN):
         for answer in (aaaa, a):
@@ -249,6 +267,7 @@ def both(aaaa: DnsAnswer, a: DnsAnswer) -> DnsAnswer:
 def _size(answer: DnsAnswer) -> int:
     """About what it takes in memory."""
     texts = sum(len(text) + _RECORD for text in answer.records)
+    texts += sum(len(record.data) + 2 * _RECORD for record in answer.tlsa)
     return texts + sum(len(record.host) + 2 * _RECORD for record in answer.mx) + len(answer.detail) + 4 * _RECORD
 
 

@@ -98,7 +98,9 @@ class Node:
             submission=settings.submission,
             sending=self._sending,
         )
-        self.resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout)
+        self.resolver = CachingResolver(
+            settings.dns.nameservers, timeout=settings.dns.timeout, trust_ad=settings.dns.trust_ad
+        )
         self.door = assemble_door(
             settings.front_door,
             settings.dns_list,

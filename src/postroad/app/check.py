@@ -329,7 +329,7 @@ async def _dns(settings: Settings) -> AsyncIterator[Finding]:
             domains = await store.read(lambda tx: tx.domains.list())
     except (OSError, StoreUnavailable):
         domains = []
-    resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout)
+    resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout, trust_ad=settings.dns.trust_ad)
     try:
         async for finding in verify_host(resolver, settings.hostname):
             yield _from_record(finding)

@@ -132,6 +132,15 @@ class Dns:
         (), "servers to ask, as `address:port`; none: the system's", check=values.nameserver
     )
     timeout: float = setting(5.0, "how long one look-up may take", unit="seconds", check=values.between(0.1, 60))
+    trust_ad: bool = setting(
+        False, "the servers validate DNSSEC, and nobody between them and us can change an answer: their AD bit is"
+        " believed, which DANE needs (`postroad check` proves it)",
+    )  # fmt: skip
+    bogus_name: str = setting(
+        "dnssec-failed.org", "a name whose signatures are known to be wrong: `check` proves by it that the servers"
+        " validate", check=values.hostname,
+    )  # fmt: skip
+    signed_name: str = setting("ietf.org", "a name that is known to be signed, for the same", check=values.hostname)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +179,30 @@ class DeliverySettings:
     dsn_to_strangers: bool = setting(
         True, "who asks for a report by NOTIFY (RFC 3461) gets one, its header alone, without having logged in"
     )
+    dsn_per_hour: int = setting(
+        200, "reports to one address in an hour; what goes beyond is an event alone (0: no limit)",
+        check=values.at_least(0),
+    )  # fmt: skip
     warn_after: float = setting(
         4 * 3600.0, "a sender is told once that its message takes so long (0: only where it asks, after 4 hours)",
         unit="seconds", check=values.at_least(0),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    domain: str = setting(
+        "", "the domain of return addresses where neither domain nor stream has its own, and of rewritten senders;"
+        " empty: the hostname", check=values.optional_hostname,
+    )  # fmt: skip
+    days: int = setting(
+        30, "how long after its message a bounce is taken; an older return address is refused", unit="days",
+        check=values.between(1, 1000),
+    )  # fmt: skip
+    srs: bool = setting(True, "mail that is passed on to other hosts leaves under a rewritten sender (SRS)")
+    srs_days: int = setting(
+        21, "how long a bounce to a rewritten sender is passed back", unit="days", check=values.between(1, 1000)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,6 +499,7 @@ class Settings:
     tls: Tls = setting(Tls, "certificate")
     dns: Dns = setting(Dns, "resolver")
     delivery: DeliverySettings = setting(DeliverySettings, "the way out")
+    returns: Returns = setting(Returns, "what comes back: bounces, complaints, and the addresses they come to")
     auth: Auth = setting(Auth, "how people log in")
     logins: LoginLimits = setting(LoginLimits, "what wrong passwords cost, over SMTP, IMAP and POP3")
     limits: Limits = setting(Limits, "limits, each with its reason")

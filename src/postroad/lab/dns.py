@@ -1,7 +1,8 @@
 """A DNS server with a world of its own: zones from text, faults on request, and a record of who asked for what.
 
 It answers like a recursive server would, from its zones alone: what is in none of them does not exist. Such a query is
-remembered as a stranger's, so that a test can fail on it; nothing here ever asks the real DNS.
+remembered as a stranger's, so that a test can fail on it; nothing here ever asks the real DNS. Parts of it can be
+`signed`: of them it says, as a validating server does, that it has validated the answer (the AD bit, RFC 4035 §3.2.3).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ NEGATIVE_TTL = 30
 MAX_ALIASES = 8
 KEPT_QUERIES = 10_000
 
+AD = dns.flags.AD
 A, CNAME, SOA = dns.rdatatype.A, dns.rdatatype.CNAME, dns.rdatatype.SOA
 
 
@@ -58,6 +60,7 @@ class LabDns:
         self._names: set[dns.name.Name] = set()
         self._wild: dict[dns.name.Name, dns.rrset.RRset] = {}  # by origin: addresses of whatever is not named there
         self._faults: dict[str, Fault] = {}
+        self._signed: dict[dns.name.Name, bool] = {}  # from this name on downwards
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.AbstractServer | None = None
         for origin, text in (zones or {}).items():
@@ -103,9 +106,18 @@ class LabDns:
         else:
             self._faults[key] = fault
 
+    def signed(self, name: str, yes: bool = True) -> None:
+        """From now on all that is at and under `name` is signed, or not."""
+        self._signed[dns.name.from_text(name)] = yes
+
     def asked(self, name: str, kind: str) -> int:
         """How often a name was asked for."""
         return sum(query.name == name and query.kind == kind for query in self.queries)
+
+    def _is_signed(self, name: dns.name.Name) -> bool:
+        while name not in self._signed and name != dns.name.root:
+            name = name.parent()
+        return self._signed.get(name, False)
 
     def _put(self, rrset: dns.rrset.RRset) -> None:
         self._records[rrset.name, rrset.rdtype] = rrset
@@ -146,7 +158,10 @@ class LabDns:
         """Fill in what the zones say; False when `name` is in none of them."""
         if self._soa(name) is None:
             return False
+        signed = bool(self._signed)
         for _ in range(MAX_ALIASES):
+            signed = signed and self._is_signed(name)
+            response.flags = (response.flags | AD) if signed else (response.flags & ~AD)
             if rrset := self._records.get((name, kind)):
                 response.answer.append(rrset)
                 return True

@@ -23,15 +23,31 @@ class MxRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsaRecord:
+    """What a server's certificate shall be (RFC 6698 §2.1)."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+    def __str__(self) -> str:
+        """Its three numbers and the beginning of its data."""
+        return f"{self.usage} {self.selector} {self.matching} {self.data[:8].hex()}"
+
+
+@dataclass(frozen=True, slots=True)
 class DnsAnswer:
-    """One answer. `records` are texts (A, AAAA, PTR, TXT, CNAME target) or MxRecord for MX."""
+    """One answer. `records` are texts (A, AAAA, PTR, TXT, CNAME target), or MxRecord for MX, TlsaRecord for TLSA."""
 
     outcome: DnsOutcome
     records: tuple[str, ...] = ()
     mx: tuple[MxRecord, ...] = ()
     ttl: int = 0
-    authenticated: bool = False  # the AD bit of a resolver that we trust
+    authenticated: bool = False  # validated by DNSSEC: the AD bit of a resolver that we trust
     detail: str = ""  # for people: which server said what
+    canonical: str = ""  # the name that aliases led to; empty: it was none
+    tlsa: tuple[TlsaRecord, ...] = ()
 
 
 class Resolver(Protocol):
@@ -45,6 +61,12 @@ class Resolver(Protocol):
     async def txt(self, name: str) -> DnsAnswer: ...
 
     async def ptr(self, address: str) -> DnsAnswer: ...
+
+    async def cname(self, name: str) -> DnsAnswer:
+        """The alias record itself, if `name` has one; it is not followed."""
+
+    async def tlsa(self, name: str) -> DnsAnswer:
+        """Of a name such as `_25._tcp.mx.example.com`."""
 
     def forget(self) -> None:
         """Empty the cache: the next look-ups ask anew."""

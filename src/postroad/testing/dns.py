@@ -34,6 +34,12 @@ class TableResolver:
     async def ptr(self, address: str) -> DnsAnswer:
         return await self._answer(address, self.names.get(address, ()))
 
+    async def cname(self, name: str) -> DnsAnswer:
+        return await self._answer(name, ())
+
+    async def tlsa(self, name: str) -> DnsAnswer:
+        return await self._answer(name, ())
+
     async def addresses(self, name: str, family: int = 0) -> DnsAnswer:
         found = self.hosts.get(name, ())
         return await self._answer(name, tuple(a for a in found if not family or ip_address(a).version == family))

@@ -46,11 +46,12 @@ class SeededRandom:
 
 
 class MemoryZone:
-    """ports.dns.Resolver over two tables; what is in neither does not exist. A DnsAnswer there is given as it is."""
+    """ports.dns.Resolver over tables; what is in none does not exist. A DnsAnswer there is given as it is."""
 
     def __init__(self) -> None:
         self.mx_records: dict[str, Sequence[tuple[int, str]] | DnsAnswer] = {}
         self.address_records: dict[str, Sequence[str] | DnsAnswer] = {}
+        self.others: dict[tuple[str, str], DnsAnswer] = {}  # by kind (TXT, TLSA, CNAME) and name
         self.asked: list[str] = []
 
     async def mx(self, name: str) -> DnsAnswer:
@@ -71,10 +72,23 @@ class MemoryZone:
         return DnsAnswer(DnsOutcome.FOUND, tuple(found)) if found else DnsAnswer(DnsOutcome.NXDOMAIN)
 
     async def txt(self, name: str) -> DnsAnswer:
-        raise NotImplementedError(name)
+        return self._other("TXT", name)
 
     async def ptr(self, address: str) -> DnsAnswer:
         raise NotImplementedError(address)
+
+    async def cname(self, name: str) -> DnsAnswer:
+        return self._other("CNAME", name)
+
+    async def tlsa(self, name: str) -> DnsAnswer:
+        return self._other("TLSA", name)
+
+    def forget(self) -> None:
+        """It keeps nothing."""
+
+    def _other(self, kind: str, name: str) -> DnsAnswer:
+        self.asked.append(f"{kind} {name}")
+        return self.others.get((kind, name), DnsAnswer(DnsOutcome.NXDOMAIN))
 
 
 class MemoryStartLog:

@@ -162,5 +162,11 @@ class Neighbourhood:
     async def ptr(self, address: str) -> DnsAnswer:  # noqa: ARG002
         return DnsAnswer(DnsOutcome.NO_DATA)
 
+    async def cname(self, name: str) -> DnsAnswer:  # noqa: ARG002
+        return DnsAnswer(DnsOutcome.NO_DATA)
+
+    async def tlsa(self, name: str) -> DnsAnswer:  # noqa: ARG002
+        return DnsAnswer(DnsOutcome.NO_DATA)
+
     def forget(self) -> None:
         """Nothing is remembered."""
