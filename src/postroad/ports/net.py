@@ -6,13 +6,14 @@ flushes once for a group. A session that must wait returns an awaitable; nothing
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
 from postroad.mail.envelope import TlsInfo
+from postroad.ports.dns import TlsaRecord
 from postroad.proto.wire import Machine
 
 
@@ -33,14 +34,36 @@ PORT_UNKNOWN: Final = 1  # of a client whom a balancer or gateway told us of wit
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """What we ask of a TLS handshake as a client. Opportunistic: `verify` is False and old versions are taken."""
+    """What we ask of a TLS handshake as a client. By default nothing is verified, and old versions are taken."""
 
-    server_name: str
-    verify: bool = False
+    server_name: str  # asked for by SNI
+    verify: bool = False  # the certificate has to prove one of `names` by a public authority, or to fit `tlsa`
+    names: tuple[str, ...] = ()  # empty: `server_name`
+    tlsa: tuple[TlsaRecord, ...] = ()  # DANE: these alone decide
+    report: bool = False  # verify, but only say how it ended: the connection stands either way
+
+    @property
+    def reference(self) -> tuple[str, ...]:
+        """The names of which the certificate has to cover one."""
+        return self.names or (self.server_name,)
+
+
+class PeerTls(TlsInfo, frozen=True, gc=False):
+    """What a handshake of ours agreed on, and what the server showed."""
+
+    proof: str = ""  # what proves the server: `DANE 3 1 1 0a1b...`, `a public authority`; empty: nothing was asked
+    fault: str = ""  # why it is not proven, where that is only reported
+    fault_kind: str = ""  # the same as a result type of RFC 8460 §4.3
+    certificate: str = ""  # for people: for whom, by whom, until when, its SHA-256
 
 
 class TlsFailed(ConnectionError):  # noqa: N818 - it names what happened
-    """The handshake failed, or the peer broke TLS. Opportunistic senders try again without TLS."""
+    """The handshake failed, the peer broke TLS, or its certificate does not prove what it has to. Opportunistic senders
+    try again without TLS. `kind` is a result type of RFC 8460 §4.3."""
+
+    def __init__(self, text: str, kind: str = "validation-failure") -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class Connection(Protocol):
@@ -124,7 +147,7 @@ class Dialer(Protocol):
 
     async def connect(
         self,
-        endpoint: Endpoint,
+        endpoint: Endpoint | Sequence[Endpoint],
         machine: Machine,
         session: Session,
         *,
@@ -132,4 +155,6 @@ class Dialer(Protocol):
         tls: ClientTls | None = None,
         source: str | None = None,
     ) -> Connection:
-        """Connect and couple. With `tls` the handshake comes first (implicit TLS). Raises OSError or TimeoutError."""
+        """Connect and couple. Of several addresses the first one that answers is taken: each gets a short head start
+        before the next (RFC 8305); `connection.peer` tells which. With `tls` the handshake comes first (implicit TLS).
+        Raises OSError or TimeoutError."""

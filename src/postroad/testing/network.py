@@ -7,7 +7,7 @@ side from reading, and break a connection. Certificates come from a test authori
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -202,7 +202,7 @@ class MemoryNetwork:
 
     async def connect(
         self,
-        endpoint: Endpoint,
+        endpoint: Endpoint | Sequence[Endpoint],
         machine: Machine,
         session: Session,
         *,
@@ -210,8 +210,10 @@ class MemoryNetwork:
         tls: ClientTls | None = None,
         source: str | None = None,
     ) -> Connection:
-        """As ports.net.Dialer."""
+        """As ports.net.Dialer; of several the first where somebody listens."""
         del timeout  # a network in memory answers at once
+        if not isinstance(endpoint, Endpoint):
+            endpoint = next((one for one in endpoint if one in self._listeners), endpoint[-1])
         opened = self.hub.loop.create_future() if tls is not None else None
         driver = Driver(self.hub, machine, session, make_filter=self._contexts.filter, client=tls, opened=opened)
         self.join(driver, endpoint, source or "192.0.2.1")

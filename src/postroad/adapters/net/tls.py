@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from cryptography import x509
 from OpenSSL import SSL
 
 from postroad.adapters.net.certificates import Certificates, Pair
 from postroad.mail.envelope import TlsInfo
-from postroad.ports.net import ClientTls, TlsFailed
+from postroad.ports.net import ClientTls, PeerTls, TlsFailed
 
 # Mozilla intermediate, version 6; the TLS 1.3 suites are OpenSSL's own.
 SERVER_CIPHERS = (
@@ -34,14 +35,20 @@ class TlsFilter:
 
     With `client` we are the client, else the server, with these `certificates`."""
 
-    __slots__ = ("_certificates", "_client", "_connection", "_out", "_owed", "certified", "eof", "info")
+    __slots__ = ("_certificates", "_client", "_connection", "_out", "_owed", "_roots", "certified", "eof", "info")
 
     def __init__(
-        self, context: SSL.Context, client: ClientTls | None, certificates: Certificates | None = None
+        self,
+        context: SSL.Context,
+        client: ClientTls | None,
+        certificates: Certificates | None = None,
+        roots: Path | None = None,
     ) -> None:
+        """`roots` is a file of authorities that a server's certificate has to lead to, in place of the system's."""
         self._connection = SSL.Connection(context, None)
         self._client = client
         self._certificates = certificates
+        self._roots = roots
         self.certified: tuple[str, ...] = ()  # mail addresses that the client's certificate proves
         self._out = b""
         self._owed = 0  # bytes missing of the record that is arriving
@@ -178,20 +185,36 @@ class TlsFilter:
             peer_subject=subject,
         )
 
-    def _describe_server(self, client: ClientTls) -> TlsInfo:
-        connection = self._connection
-        chain = connection.get_peer_cert_chain(as_cryptography=True) or []
-        if client.verify:
-            from postroad.adapters.net.verify import verify
+    def _describe_server(self, client: ClientTls) -> PeerTls:
+        from postroad.adapters.net.verify import described, prove, subject_of
 
-            verify(chain, client.server_name)
-        return TlsInfo(
+        connection, chain = self._connection, self._chain()
+        proof = fault = kind = ""
+        if client.verify or client.report:
+            try:
+                proof = prove(chain, client, roots=self._roots)
+            except TlsFailed as error:
+                if not client.report:
+                    raise
+                fault, kind = str(error), error.kind
+        return PeerTls(
             version=connection.get_protocol_version_name(),
             cipher=connection.get_cipher_name() or "",
             server_name=client.server_name,
-            verified=client.verify,
-            peer_subject=chain[0].subject.rfc4514_string() if chain else "",
+            verified=bool(proof),
+            peer_subject=subject_of(chain[0]) if chain else "",
+            proof=proof,
+            fault=fault,
+            fault_kind=kind,
+            certificate=described(chain[0]) if chain else "",
         )
+
+    def _chain(self) -> list[x509.Certificate]:
+        """What the server showed; nothing where it cannot even be read, which only matters to who has to verify it."""
+        try:
+            return self._connection.get_peer_cert_chain(as_cryptography=True) or []
+        except ValueError:
+            return []
 
 
 class ServerTls:
@@ -221,11 +244,13 @@ class ServerTls:
 
 
 class ClientContexts:
-    """How we ask for TLS: opportunistic, or (with `verify`) modern versions only. Made once, at the first use."""
+    """How we ask for TLS: opportunistic, or (with `verify`) modern versions only. Made once, at the first use. `roots`
+    is a file of authorities in place of the system's."""
 
-    __slots__ = ("_modern", "_opportunistic")
+    __slots__ = ("_modern", "_opportunistic", "_roots")
 
-    def __init__(self) -> None:
+    def __init__(self, roots: Path | None = None) -> None:
+        self._roots = roots
         self._opportunistic: SSL.Context | None = None
         self._modern: SSL.Context | None = None
 
@@ -233,9 +258,9 @@ class ClientContexts:
         assert client is not None, "a dialled connection is the client"
         if client.verify:
             self._modern = self._modern or _client_context(SSL.TLS1_2_VERSION, SERVER_CIPHERS)
-            return TlsFilter(self._modern, client)
+            return TlsFilter(self._modern, client, roots=self._roots)
         self._opportunistic = self._opportunistic or _client_context(SSL.TLS1_VERSION, OPPORTUNISTIC_CIPHERS)
-        return TlsFilter(self._opportunistic, client)
+        return TlsFilter(self._opportunistic, client, roots=self._roots)
 
 
 def _server_context(certificate: Path, key: Path) -> SSL.Context:

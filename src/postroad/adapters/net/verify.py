@@ -1,5 +1,5 @@
-"""Whether a server's certificate chain leads to a root that this system trusts, and fits the name (RFC 9525); and whose
-mail address a client's certificate proves.
+"""Whether a server's certificate chain leads to a root that this system trusts, and fits the name (RFC 9525), or fits
+what DNS says of it (DANE); and whose mail address a client's certificate proves.
 
 Asked after the handshake, of the chain that the peer sent: most senders of mail do not ask at all.
 """
@@ -7,29 +7,89 @@ Asked after the handshake, of the chain that the peer sent: most senders of mail
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
-from postroad.ports.net import TlsFailed
+from postroad.mailauth import chain as chains
+from postroad.mailauth.chain import EXPIRED, MISMATCH, NOT_TRUSTED
+from postroad.mailauth.dane import covers
+from postroad.ports.net import ClientTls, TlsFailed
 
+MAX_NAMES = 5  # of a certificate, that are told
+MAX_SHOWN = 200  # characters
 _SERVER_AUTH, _ANY_USE = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 
-def verify(chain: list[x509.Certificate], name: str, *, roots: Path | None = None) -> None:
-    """Raises TlsFailed when `chain` does not prove `name`."""
+def verify(chain: list[x509.Certificate], names: Sequence[str], *, roots: Path | None = None) -> None:
+    """Raises TlsFailed when `chain` does not prove one of `names`."""
     if not chain:
-        raise TlsFailed("TLS: the server sent no certificate")
+        raise TlsFailed("TLS: the server sent no certificate", NOT_TRUSTED)
+    policy = PolicyBuilder().store(_roots(roots or system_roots()))
+    policy = policy.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_lenient())
+    for name in names:
+        try:
+            policy.build_server_verifier(_subject(name)).verify(chain[0], chain[1:])
+        except (VerificationError, ValueError) as error:
+            why = error
+        else:
+            return
+    raise _failure(chain[0], names, why)
+
+
+def prove(
+    chain: list[x509.Certificate], asked: ClientTls, *, roots: Path | None = None, now: datetime | None = None
+) -> str:
+    """What proves the server, in words. Raises TlsFailed when it is not who it has to be."""
+    if not asked.tlsa:
+        verify(chain, asked.reference, roots=roots)
+        return "a public authority"
     try:
-        policy = PolicyBuilder().store(_roots(roots or system_roots()))
-        policy = policy.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_lenient())
-        policy.build_server_verifier(_subject(name)).verify(chain[0], chain[1:])
-    except (VerificationError, ValueError) as error:
-        raise TlsFailed(f"TLS: the certificate does not prove {name}: {error}") from error
+        record = chains.prove(chain, asked.tlsa, asked.reference, now or datetime.now(UTC))
+    except chains.NotProven as error:
+        raise TlsFailed(f"TLS: {error}", error.kind) from error
+    return f"DANE {record}"
+
+
+def described(certificate: x509.Certificate) -> str:
+    """A certificate in one line."""
+    names = ", ".join(chains.names_in(certificate)[:MAX_NAMES]) or subject_of(certificate)
+    digest = certificate.fingerprint(SHA256()).hex()
+    until = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+    return f"for {names[:MAX_SHOWN]}; by {_shown(certificate, 'issuer')}; until {until}; SHA-256 {digest}"
+
+
+def subject_of(certificate: x509.Certificate) -> str:
+    """Whom it is for, by its own word."""
+    return _shown(certificate, "subject")
+
+
+def _shown(certificate: x509.Certificate, which: str) -> str:
+    """Strangers write what they like into certificates."""
+    try:
+        name: x509.Name = getattr(certificate, which)
+        return name.rfc4514_string()[:MAX_SHOWN]
+    except ValueError:
+        return "(unreadable)"
+
+
+def _failure(leaf: x509.Certificate, names: Sequence[str], why: Exception) -> TlsFailed:
+    """Which of the usual reasons it is; the library has one word for all of them."""
+    if not leaf.not_valid_before_utc <= datetime.now(UTC) <= leaf.not_valid_after_utc:
+        dates = f"it is good from {leaf.not_valid_before_utc:%Y-%m-%d} until {leaf.not_valid_after_utc:%Y-%m-%d}"
+        return TlsFailed(f"TLS: the certificate does not prove {names[0]}: {dates}", EXPIRED)
+    presented = chains.names_in(leaf)
+    if not covers(presented, names) and not _is_literal(names[0]):
+        shown = ", ".join(presented[:MAX_NAMES]) or "no name"
+        return TlsFailed(f"TLS: the certificate does not prove {names[0]}: it is for {shown}", MISMATCH)
+    return TlsFailed(f"TLS: the certificate does not prove {names[0]}: {why}", NOT_TRUSTED)
 
 
 def _lenient() -> ExtensionPolicy:
@@ -100,7 +160,13 @@ def _roots(path: Path) -> Store:
 
 
 def _subject(name: str) -> x509.DNSName | x509.IPAddress:
+    return x509.IPAddress(ip_address(name)) if _is_literal(name) else x509.DNSName(name)
+
+
+def _is_literal(name: str) -> bool:
+    """Whether it is an address and no name."""
     try:
-        return x509.IPAddress(ip_address(name))
+        ip_address(name)
     except ValueError:
-        return x509.DNSName(name)
+        return False
+    return True

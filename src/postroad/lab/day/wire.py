@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from postroad.lab.day.past import Past
@@ -173,7 +173,7 @@ class MemoryNetwork:
 
     async def connect(
         self,
-        endpoint: Endpoint,
+        endpoint: Endpoint | Sequence[Endpoint],
         machine: Machine,
         session: Session,
         *,
@@ -182,6 +182,8 @@ class MemoryNetwork:
         source: str | None = None,
     ) -> Connection:
         assert tls is None, "nobody here speaks TLS from the first octet"
+        if not isinstance(endpoint, Endpoint):
+            endpoint = endpoint[0]  # every host here has one
         door = self._doors.get(endpoint)
         if door is SILENT:
             self._past.elapse(timeout)
