@@ -96,8 +96,8 @@ class GroupQueue:
     """Two lanes. A group is whatever arrived while the writer was busy.
 
     Units are put in on the loop; the writer is woken once for all that one turn of the loop brings. A unit that comes
-    alone never waits; when several came last time, up to GATHER is waited for as many again (decision 6). Outcomes,
-    for which nobody waits, ride with what comes next, or go by themselves after OUTCOME_WAIT.
+    alone never waits; when several were at it last time, up to GATHER is waited for as many again (decision 6).
+    Outcomes, for which nobody waits, ride with what comes next, or go by themselves after OUTCOME_WAIT.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -113,13 +113,19 @@ class GroupQueue:
         # Both are guesses that loop and writer change without the lock: a wrong one costs at most OUTCOME_WAIT, since
         # every put sees to a wake-up.
         self._awaited = 0  # units put in since the last group, outcomes left out
-        self._expected = 1  # that many came for the last group
+        self._expected = 1  # the last group, and who came while it was worked: so many are at it at once
         self._streak = 0  # groups of the normal lane since the last bulk slice
         self._taken = 0  # units in hand
+        self._working = False  # they are of the normal lane
 
     def put(self, unit: Unit, lane: Lane = Lane.NORMAL) -> None:
-        (self._normal if lane is Lane.NORMAL else self._low).append(unit)
-        self._awaited += not isinstance(unit, OutcomeUnit)
+        if lane is Lane.LOW:
+            self._low.append(unit)
+            self._wake_soon()
+            return
+        self._normal.append(unit)
+        if not isinstance(unit, OutcomeUnit):
+            self._count(1)
         self._wake_in_time()
 
     def put_together(self, units: Sequence[Unit]) -> None:
@@ -127,8 +133,14 @@ class GroupQueue:
         for unit in units[1:]:
             unit.follows = True
         self._normal.extend(units)
-        self._awaited += len(units)
+        self._count(len(units))
         self._wake_in_time()
+
+    def _count(self, units: int) -> None:
+        """Who comes while a group is worked is another than those in it, who wait to be answered."""
+        self._awaited += units
+        if self._working:
+            self._expected += units
 
     def _wake_in_time(self) -> None:
         if len(self._normal) >= MAX_UNITS or self._awaited >= self._expected:
@@ -178,6 +190,7 @@ class GroupQueue:
                 return None if self._closed else []
             self._ripe = bool(self._normal or self._low)
             self._taken += len(group)
+            self._working = self._streak > 0
             return group
 
     def _take_normal(self) -> list[Unit]:
@@ -193,6 +206,7 @@ class GroupQueue:
     def done(self, units: int) -> None:
         with self._changed:
             self._taken -= units
+            self._working = False
 
     def close(self) -> None:
         with self._changed:

@@ -105,6 +105,11 @@ def delays(loop):
     return [delay for delay, _ in loop.calls]
 
 
+def answer(queue, units):
+    assert len(queue.take(0)) == units
+    queue.done(units)
+
+
 def test_who_comes_alone_never_waits():
     loop = SlowLoop()
     queue = GroupQueue(loop)
@@ -112,7 +117,7 @@ def test_who_comes_alone_never_waits():
         work(queue)
         assert delays(loop) == [0.0]
         loop.run()
-        assert len(queue.take(0)) == 1
+        answer(queue, 1)
 
 
 def test_where_several_came_as_many_are_waited_for():
@@ -121,7 +126,7 @@ def test_where_several_came_as_many_are_waited_for():
     for _ in range(3):
         work(queue)
     loop.run()
-    assert len(queue.take(0)) == 3
+    answer(queue, 3)
     work(queue)
     work(queue)
     assert delays(loop) == [units.GATHER]
@@ -137,9 +142,38 @@ def test_fewer_that_come_are_not_waited_for_again():
         for _ in range(expected):
             work(queue)
         loop.run()  # the time is up
-        assert len(queue.take(0)) == expected
+        answer(queue, expected)
     work(queue)
     assert delays(loop) == [0.0]
+
+
+def test_who_comes_meanwhile_is_another():
+    loop = SlowLoop()
+    queue = GroupQueue(loop)
+    work(queue)
+    loop.run()
+    assert len(queue.take(0)) == 1
+    work(queue)
+    work(queue)
+    assert delays(loop) == [units.GATHER]  # the first is about to be answered, and may come again
+    queue.done(1)
+    work(queue)
+    assert delays(loop) == [units.GATHER, 0.0]
+    loop.run()
+    answer(queue, 3)
+
+
+def test_nobody_waits_on_account_of_bulk_work():
+    loop = SlowLoop()
+    queue = GroupQueue(loop)
+    work(queue, Lane.LOW)
+    loop.run()
+    assert len(queue.take(0)) == 1
+    work(queue)
+    assert delays(loop) == [0.0]
+    queue.done(1)
+    loop.run()
+    answer(queue, 1)
 
 
 def test_outcomes_ride_or_go_by_themselves():
