@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from postroad.ports.search import SearchRows
     from postroad.ports.senders import SenderRows
     from postroad.ports.sending import Idempotency, IdempotencyRecord, Servers, Streams, Suppressions, Tokens
+    from postroad.ports.tls import TlsRows
 
 T = TypeVar("T")
 
@@ -757,6 +758,8 @@ class Tx(Protocol):
     def search(self) -> SearchRows: ...
     @property
     def figures(self) -> Figures: ...
+    @property
+    def tls(self) -> TlsRows: ...
     @property
     def greylist(self) -> GreyRows: ...
 

@@ -23,6 +23,7 @@ from postroad.adapters.sql.repositories.search import SearchRows
 from postroad.adapters.sql.repositories.senders import SenderRows
 from postroad.adapters.sql.repositories.sending import Idempotency, Servers, Streams, Suppressions
 from postroad.adapters.sql.repositories.tenants import Accounts, Aliases, Domains
+from postroad.adapters.sql.repositories.tls import TlsRows
 from postroad.adapters.sql.repositories.tokens import Tokens
 
 
@@ -143,6 +144,10 @@ class SqlTx:
     @property
     def figures(self) -> Figures:
         return Figures(self._connection)
+
+    @property
+    def tls(self) -> TlsRows:
+        return TlsRows(self._connection)
 
     @property
     def greylist(self) -> GreyRows:
