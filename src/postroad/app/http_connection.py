@@ -50,7 +50,7 @@ class HttpConnection(HttpToolsProtocol):
         self._phase = Phase.HEAD
         self._since = 0.0  # when the phase began
         self._received = 0  # of the body
-        self._fields = self._head_size = 0
+        self._fields = self._head_size = self._hosts = 0
         self._steps = self._quiet = 0  # parser callbacks; octets since the last of them
         self._stuck = self._closing = 0.0  # since when: the client does not read; the transport is closing
         self._refusal = 400
@@ -113,7 +113,7 @@ class HttpConnection(HttpToolsProtocol):
         super().on_message_begin()
         self._steps += 1
         self._phase, self._since = Phase.HEAD, self._server.now
-        self._fields = self._head_size = 0
+        self._fields = self._head_size = self._hosts = 0
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -127,11 +127,14 @@ class HttpConnection(HttpToolsProtocol):
         self._head_size += len(name) + len(value)
         if self._fields > self._limits.max_header_fields or self._head_size > self._limits.max_header_size:
             self._over(431)
+        self._hosts += name.lower() == b"host"
         if self._phase is Phase.HEAD:  # fields behind a chunked body come too late to mean anything
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._steps += 1
+        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
+            self._over(400)  # RFC 9112 §3.2: two readers might take two different ones
         self._phase, self._since, self._received = Phase.BODY, self._server.now, 0
         super().on_headers_complete()
         if self.expect_100_continue:  # whether the body follows an early answer is the client's secret

@@ -161,6 +161,22 @@ async def test_what_is_no_request_gets_400_and_the_end(nonsense: bytes) -> None:
         assert (await client.rest()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHOST: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\r\n\r\n", 200),
+        (b"GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+    ],
+)
+async def test_a_request_names_one_host(head: bytes, status: int) -> None:
+    async with serving() as server, connected(server) as client:
+        client.send(head)
+        assert (await client.answer())[0] == status
+
+
 async def test_nonsense_behind_a_good_request_does_not_take_its_answer() -> None:
     async with serving() as server, connected(server) as client:
         client.send(GET, b"nonsense\r\n\r\n")
@@ -175,12 +191,12 @@ async def test_nonsense_behind_a_good_request_does_not_take_its_answer() -> None
 @pytest.mark.parametrize(
     ("head", "status"),
     [
-        (b"GET /" + b"x" * 4000 + b" HTTP/1.1\r\n\r\n", 200),
-        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n", 414),
-        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20 + b"\r\n", 200),
-        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 21 + b"\r\n", 431),
-        (b"GET / HTTP/1.1\r\na: " + b"x" * 4090 + b"\r\n\r\n", 200),
-        (b"GET / HTTP/1.1\r\na: " + b"x" * 4096 + b"\r\n\r\n", 431),
+        (b"GET /" + b"x" * 4000 + b" HTTP/1.0\r\n\r\n", 200),
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.0\r\n\r\n", 414),
+        (b"GET / HTTP/1.0\r\n" + b"a: b\r\n" * 20 + b"\r\n", 200),
+        (b"GET / HTTP/1.0\r\n" + b"a: b\r\n" * 21 + b"\r\n", 431),
+        (b"GET / HTTP/1.0\r\na: " + b"x" * 4090 + b"\r\n\r\n", 200),
+        (b"GET / HTTP/1.0\r\na: " + b"x" * 4096 + b"\r\n\r\n", 431),
     ],
 )
 async def test_the_head_is_bounded_on_both_sides_of_the_edge(head: bytes, status: int) -> None:

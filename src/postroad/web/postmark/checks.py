@@ -285,7 +285,7 @@ def _attachment(file: FileRequest) -> Attachment:
     name = _line("Name", file.name, MAX_FILE_NAME)
     if not name:
         raise invalid("An attachment has no 'Name'.")
-    extension = name.rstrip(". ").rpartition(".")[2].lower()  # Windows passes over dots and spaces at the end
+    extension = name.rstrip(". \t").rpartition(".")[2].strip().lower()  # Windows passes over dots and spaces at the end
     if extension in FORBIDDEN_FILES and "." in name:
         raise error(411, name, f".{extension}")
     content_id = file.content_id.strip().removeprefix("cid:").strip("<>")
