@@ -56,6 +56,10 @@ def hostname(value: object) -> str:
     return ""
 
 
+def optional_hostname(value: object) -> str:
+    return hostname(value) if value else ""
+
+
 def issuer(value: object) -> str:
     """The address of an OpenID issuer, as its tokens spell it."""
     text = str(value)

@@ -1,10 +1,16 @@
-"""Which hosts take mail for a next hop (RFC 5321 §5.1, RFC 7505): names by preference, then their addresses."""
+"""Which hosts take mail for a next hop (RFC 5321 §5.1, RFC 7505): names by preference, then their addresses.
+
+How far DNSSEC vouches for what was found goes along: `delivery.policy` needs it.
+"""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby, zip_longest
+from typing import overload
+
+from msgspec import Struct
 
 from postroad.mail.status import Status, status
 from postroad.ports.dns import DnsAnswer, DnsOutcome, MxRecord, Resolver
@@ -31,44 +37,91 @@ def literal(host: str) -> str:
         return ""
 
 
-class Hosts:
-    """Looks hosts up. `own_names` are the names that other servers know this one by."""
+class MailHosts(Sequence[str]):
+    """Host names to try, best first."""
 
-    def __init__(self, resolver: Resolver, random: Random, own_names: Sequence[str]) -> None:
+    __slots__ = ("aliases", "domain", "names", "secure")
+
+    def __init__(self, names: Iterable[str], domain: str = "", *, secure: bool = False, alias: str = "") -> None:
+        self.names = tuple(names)
+        self.domain = domain or (self.names[0] if self.names else "")
+        self.secure = secure  # DNSSEC vouches for them, or nobody had to be asked
+        self.aliases = (self.domain, alias) if alias else (self.domain,)  # what a certificate may also be for
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        return self.names[index]
+
+
+class Reached(Struct, frozen=True):
+    """The addresses of one host, in the order in which they are tried."""
+
+    endpoints: tuple[Endpoint, ...]
+    secure: bool = False  # DNSSEC vouches for them, and for all aliases on the way
+    canonical: str = ""  # where aliases led; empty: it was none
+
+
+class Hosts:
+    """Looks hosts up. `own_names` are the names that other servers know this one by, `is_own` knows its addresses."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        random: Random,
+        own_names: Sequence[str],
+        is_own: Callable[[Endpoint], bool] = lambda _: False,
+    ) -> None:
         self._resolver = resolver
         self._random = random
         self._own = frozenset(name.lower().rstrip(".") for name in own_names)
+        self._is_own = is_own
 
-    async def of(self, transport: Transport) -> Sequence[str] | Status:
-        """Host names to try, best first; or why there are none."""
+    async def of(self, transport: Transport) -> MailHosts | Status:
+        """Host names to try, or why there are none."""
         name = transport.host
         if transport.kind is TransportKind.HOST or literal(name):
-            return (name,)
+            return MailHosts((name,), secure=True)
         answer = await self._resolver.mx(name)
         if answer.outcome is DnsOutcome.FOUND and answer.mx:
-            return self._ordered(answer.mx)
+            ordered = self._ordered(answer.mx)
+            if isinstance(ordered, Status):
+                return ordered
+            return MailHosts(ordered, name, secure=answer.authenticated, alias=answer.canonical)
         if answer.outcome is DnsOutcome.NXDOMAIN:
             return NO_DOMAIN
         if answer.outcome is DnsOutcome.FAILED:
             return _failed(answer)
-        return await self._implicit(name)
+        return await self._implicit(name, secure=answer.authenticated)
 
-    async def endpoints(self, host: str, port: int) -> Sequence[Endpoint] | Status:
-        """Addresses of one host, or why there are none."""
+    async def reach(self, host: str, transport: Transport) -> Reached | Status:
+        """Addresses of one host, or why there are none. One that is ours ends the search: mail would circle."""
+        port = transport.port
         if address := literal(host):
-            return (Endpoint(address, port),)
-        answer = await self._resolver.addresses(host)
-        if answer.outcome is DnsOutcome.FOUND and answer.records:
-            return [Endpoint(address, port) for address in answer.records[:MAX_ADDRESSES]]
-        if answer.outcome is DnsOutcome.FAILED:
-            return _failed(answer)
-        return HOSTS_UNKNOWN
+            reached = Reached((Endpoint(address, port),), secure=True)
+        else:
+            answer = await self._resolver.addresses(host)
+            if answer.outcome is DnsOutcome.FAILED:
+                return _failed(answer)
+            usable = [address for address in answer.records if not ipaddress.ip_address(address).is_unspecified]
+            if not usable:
+                return HOSTS_UNKNOWN
+            endpoints = tuple(Endpoint(address, port) for address in by_turns(usable)[:MAX_ADDRESSES])
+            reached = Reached(endpoints, answer.authenticated, answer.canonical)
+        if transport.kind is TransportKind.MX and any(map(self._is_own, reached.endpoints)):
+            return LOOP.because(f"{host} has an address of this server")
+        return reached
 
-    async def _implicit(self, name: str) -> Sequence[str] | Status:
+    async def _implicit(self, name: str, *, secure: bool) -> MailHosts | Status:
         """No MX records: the domain is its own host, where it has an address."""
         answer = await self._resolver.addresses(name)
         if answer.outcome is DnsOutcome.FOUND:
-            return (name,)
+            return MailHosts((name,), name, secure=secure)
         if answer.outcome is DnsOutcome.FAILED:
             return _failed(answer)
         return NO_DOMAIN if answer.outcome is DnsOutcome.NXDOMAIN else NO_SERVER
@@ -89,6 +142,13 @@ class Hosts:
             self._random.shuffle(equals)
             hosts += equals
         return hosts[:MAX_HOSTS]
+
+
+def by_turns(addresses: Sequence[str]) -> list[str]:
+    """IPv6 first, then of each family by turns (RFC 8305 §4), so that a dead family costs one head start."""
+    six = [address for address in addresses if ":" in address]
+    four = [address for address in addresses if ":" not in address]
+    return [address for pair in zip_longest(six, four) for address in pair if address]
 
 
 def _preference(record: MxRecord) -> int:

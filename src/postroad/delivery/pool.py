@@ -6,12 +6,15 @@ Which hosts there are is `mx`; what is said on a connection is `smtp`; how many 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from weakref import WeakSet
 
 from postroad.delivery.agent import Feed, OpenFailure
-from postroad.delivery.mx import Hosts
+from postroad.delivery.mx import LOOP, Hosts, MailHosts, Reached
+from postroad.delivery.policy import NOTHING_PUBLISHED, Barred, Plan, Policies
 from postroad.delivery.smtp import Conversation
 from postroad.delivery.target import Craft, Target
+from postroad.delivery.tlsresults import TlsResults
 from postroad.mail.status import EnhancedCode, Status
 from postroad.ports.net import ClientTls, Dialer, Endpoint
 from postroad.routing.routes import Transport
@@ -19,18 +22,31 @@ from postroad.routing.routes import Transport
 MAX_DIALS = 12  # addresses that one attempt to open a connection tries
 UNREACHABLE = EnhancedCode(4, 4, 1)
 
-_Key = tuple[Endpoint, str]  # address, and as whom we logged in there
+_Key = tuple[Endpoint, str, object]  # address, as whom we logged in there, and what the connection had to prove
 
 
 class Pool:
     """One for a process. It holds no connection alive: idle ones end themselves after `Craft.idle_timeout`."""
 
-    def __init__(self, dialer: Dialer, hosts: Hosts, craft: Craft, *, connect_timeout: float, source: str = "") -> None:
+    def __init__(
+        self,
+        dialer: Dialer,
+        hosts: Hosts,
+        craft: Craft,
+        *,
+        connect_timeout: float,
+        source: str = "",
+        policies: Policies | None = None,
+        results: TlsResults | None = None,
+    ) -> None:
+        """Without `policies` TLS is taken where it is offered, and nothing else is asked."""
         self._dialer = dialer
         self._hosts = hosts
         self._craft = craft
         self._connect_timeout = connect_timeout
         self._source = source or None
+        self._policies = policies
+        self._results = results
         self._known: dict[_Key, WeakSet[Conversation]] = {}
 
     async def open(self, transport: Transport, feed: Feed) -> OpenFailure | None:
@@ -44,42 +60,85 @@ class Pool:
         """Host by host, address by address. A refusal for good counts only where every host refused for good."""
         failures: list[OpenFailure] = []
         notes: list[bytes] = []
+        plan = await self._plan(hosts, transport)
         for host in hosts:
-            endpoints = await self._hosts.endpoints(host, transport.port)
-            if isinstance(endpoints, Status):
-                failures.append(OpenFailure(endpoints, host))
-                notes.append(f"* {host}: {endpoints.cause}".encode())
+            reached = await self._hosts.reach(host, transport)
+            targets = reached if isinstance(reached, Status) else await self._target(plan, host, reached, transport)
+            if isinstance(targets, Status):
+                failures.append(OpenFailure(targets, host))
+                notes.append(f"* {host}: {targets.cause}".encode())
+                if targets.enhanced == LOOP.enhanced:
+                    break
                 continue
-            for endpoint in endpoints:
-                failure = await self._try(Target(host, endpoint, transport), feed, notes)
+            left: Target | None = targets
+            while left is not None:
+                failure, left = await self._try(left, feed, notes)
                 if failure is None or len(failures) >= MAX_DIALS:
                     return failure
                 failures.append(failure)
         return _weightiest(failures, notes)
 
-    async def _try(self, target: Target, feed: Feed, notes: list[bytes]) -> OpenFailure | None:
-        if self._reused(target, feed):
+    async def _plan(self, hosts: Sequence[str], transport: Transport) -> Plan | None:
+        if self._policies is None:
             return None
+        known = hosts if isinstance(hosts, MailHosts) else MailHosts(hosts, transport.host)
+        return await self._policies.plan(transport, known)
+
+    async def _target(self, plan: Plan | None, host: str, reached: Reached, transport: Transport) -> Target | Status:
+        """What is demanded of this host; or why it must not even be dialled."""
+        first, *others = reached.endpoints
+        if plan is None or self._policies is None:
+            return Target(host, first, transport, others=tuple(others))
+        demand = await self._policies.demand(plan, host, reached)
+        if not isinstance(demand, Barred):
+            return Target(host, first, transport, demand=demand, others=tuple(others))
+        if demand.kind and self._results is not None:
+            reason = demand.status.cause
+            applied = demand.applied.policy, demand.applied.text
+            self._results.count(transport.host, applied, demand.kind, host=host, reason=reason)
+        return demand.status
+
+    async def _try(self, target: Target, feed: Feed, notes: list[bytes]) -> tuple[OpenFailure | None, Target | None]:
+        """Get a connection to one of the target's addresses; with a failure comes what of it is left to try."""
+        if self._reused(target, feed):
+            return None, None
         conversation = Conversation(feed, target, self._craft, notes)
         failure = await self._dial(conversation, target)
-        if failure is not None and conversation.tls_failed and not target.transport.require_tls:
+        self._count(conversation)
+        tried = conversation.target
+        if failure is not None and conversation.tls_failed and not tried.needs_no_less:
             # RFC 7435 §3: opportunistic security falls back to what there was without it.
-            notes.append(f"* {target.host} {target.endpoint}: TLS failed, once more without".encode())
+            notes.append(f"* {tried.host} {tried.endpoint}: TLS failed, once more without".encode())
             reason = f"no TLS: the handshake failed: {conversation.tls_failed}"
-            plain = Target(target.host, target.endpoint, target.transport, reason)
-            conversation = Conversation(feed, plain, self._craft, notes)
-            failure = await self._dial(conversation, plain)
+            conversation = Conversation(feed, replace(tried, plain_because=reason, others=()), self._craft, notes)
+            failure = await self._dial(conversation, conversation.target)
         if failure is None:
-            self._known.setdefault(_key(target), WeakSet()).add(conversation)
-        else:
-            notes.append(f"* {target.host} {target.endpoint}: {failure.status.text}".encode())
-        return failure
+            self._known.setdefault(_key(conversation.target), WeakSet()).add(conversation)
+            return None, None
+        notes.append(f"* {tried.host} {tried.endpoint}: {failure.status.text}".encode())
+        return failure, _without(target, tried.endpoint) if conversation.is_connected else None
+
+    def _count(self, conversation: Conversation) -> None:
+        """How it went with TLS, where it came that far."""
+        if self._results is None or not (ended := conversation.tls_ended):
+            return
+        target = conversation.target
+        applied = target.demand.applied if target.demand is not None else NOTHING_PUBLISHED
+        self._results.count(
+            target.transport.host,
+            (applied.policy, applied.text),
+            ended.kind,
+            host=target.host,
+            address=target.endpoint.host,
+            source=ended.source,
+            reason=ended.reason,
+        )
 
     async def _dial(self, conversation: Conversation, target: Target) -> OpenFailure | None:
         tls = ClientTls(target.host, target.verify) if target.transport.implicit_tls else None
         try:
             await self._dialer.connect(
-                target.endpoint,
+                (target.endpoint, *target.others) if target.others else target.endpoint,
                 conversation.machine,
                 conversation,
                 timeout=self._connect_timeout,
@@ -91,21 +150,29 @@ class Pool:
         return await conversation.opened
 
     def _reused(self, target: Target, feed: Feed) -> bool:
-        """Domains that share a mail host share its connections."""
-        key = _key(target)
-        known = self._known.get(key)
-        if not known:
-            self._known.pop(key, None)
-            return False
-        for conversation in known:
-            if conversation.is_idle:
-                conversation.adopt(feed)
-                return True
+        """Domains that share a mail host share its connections, where these have proven as much as is demanded."""
+        for endpoint in (target.endpoint, *target.others):
+            key = _key(target, endpoint)
+            known = self._known.get(key)
+            if not known:
+                self._known.pop(key, None)
+                continue
+            for conversation in known:
+                if conversation.is_idle:
+                    conversation.adopt(feed)
+                    return True
         return False
 
 
-def _key(target: Target) -> _Key:
-    return target.endpoint, target.transport.username
+def _key(target: Target, endpoint: Endpoint | None = None) -> _Key:
+    demand = target.demand
+    return endpoint or target.endpoint, target.transport.username, demand.key if demand is not None else None
+
+
+def _without(target: Target, endpoint: Endpoint) -> Target | None:
+    """The addresses that are left of a host."""
+    left = [one for one in (target.endpoint, *target.others) if one != endpoint]
+    return replace(target, endpoint=left[0], others=tuple(left[1:])) if left else None
 
 
 def _unreachable(target: Target, error: OSError) -> Status:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
+
+from msgspec import Struct
 
 from postroad.delivery.agent import AttemptRequest, Feed, OpenFailure
 from postroad.delivery.mx import LOOP
@@ -21,7 +24,7 @@ from postroad.mail.sevenbit import CannotConvert
 from postroad.mail.status import EnhancedCode, Status, status
 from postroad.observe import log
 from postroad.ports.ids import AttemptId
-from postroad.ports.net import Connection
+from postroad.ports.net import Connection, PeerTls, TlsFailed
 from postroad.proto.smtp.client import (
     BodyWanted,
     ClientEvent,
@@ -56,7 +59,8 @@ class Conversation:
     __slots__ = (
         "__weakref__", "_address", "_connection", "_craft", "_dirty", "_feed", "_gone", "_handshaking", "_leaving",
         "_most", "_most_recipients", "_notes", "_opened_at", "_over", "_prologue", "_quick", "_rewriting", "_served",
-        "_stream", "_timings", "_tls", "_transactions", "is_idle", "machine", "opened", "target", "tls_failed",
+        "_stream", "_timings", "_tls", "_transactions", "is_connected", "is_idle", "machine", "opened", "target",
+        "tls_ended", "tls_failed",
     )  # fmt: skip
 
     def __init__(self, feed: Feed, target: Target, craft: Craft, notes: list[bytes]) -> None:
@@ -67,7 +71,9 @@ class Conversation:
         self.machine = SmtpClient(craft.hostname, idle_patience=craft.idle_timeout)
         self.opened: asyncio.Future[OpenFailure | None] = asyncio.get_running_loop().create_future()
         self.is_idle = False
+        self.is_connected = False  # it once was
         self.tls_failed = ""
+        self.tls_ended: TlsEnd | None = None  # how it went with TLS, once that is known
         self._connection: Connection | None = None
         self._transactions: deque[Transaction] = deque()
         self._notes = [*notes, f"* {target.host} {target.endpoint}".encode()]
@@ -92,9 +98,16 @@ class Conversation:
 
     def connected(self, connection: Connection) -> None:
         self._connection = connection
+        self.is_connected = True
         self._lap("connect")
+        if self.target.others:  # which of several addresses it has become
+            self.target = replace(self.target, endpoint=connection.peer, others=())
+            self._address = str(connection.peer)
+            self._notes[-1] = f"* {self.target.host} {connection.peer}".encode()
+        if (demand := self.target.demand) is not None and demand.why:
+            self._notes.append(f"* held to: {demand.why}".encode())
         if connection.tls is not None:
-            self._tls = _tls_text(connection.tls)
+            self._is_secure(connection.tls)
 
     def answer(self, event: ClientEvent) -> None:
         if type(event) is ReplyReceived:
@@ -109,16 +122,30 @@ class Conversation:
 
     def secured(self, info: TlsInfo) -> None:
         self._handshaking = False
-        self._tls = _tls_text(info)
-        self._prologue.append(b"* " + self._tls.encode())
+        self._is_secure(info)
         self._lap("tls")
         self.machine.hello()
+
+    def _is_secure(self, info: TlsInfo) -> None:
+        self._tls = tls_text(info)
+        self._prologue.append(b"* " + self._tls.encode())
+        if isinstance(info, PeerTls) and info.certificate:
+            self._prologue.append(b"* certificate " + info.certificate.encode())
+            self._tls_ends(info.fault_kind, info.fault)
+        else:
+            self._tls_ends()
+
+    def _tls_ends(self, kind: str = "", reason: str = "") -> None:
+        local = self._connected.local.host if self._connection is not None else ""
+        self.tls_ended = TlsEnd(kind, reason, local)
 
     def failed(self, error: Exception) -> None:
         _log.exception("a delivery conversation failed", error, host=self.target.host)
         self._connected.abort()
 
     def disconnected(self, error: Exception | None) -> None:
+        if self._handshaking:
+            self._tls_ends(error.kind if isinstance(error, TlsFailed) else "validation-failure", str(error or ""))
         self._lose(str(error) if error else EndReason.CLOSED.value)
 
     # -- Carrier -----------------------------------------------------------------------------------------------
@@ -165,7 +192,7 @@ class Conversation:
         elif reply.is_positive:
             self._lap("ehlo")
             self._secure()
-        elif reply.code // 100 == 5 and not self.target.transport.require_tls:
+        elif reply.code // 100 == 5 and not self.target.needs_no_less:
             self.machine.hello(extended=False)  # RFC 5321 §3.2: a server may know HELO alone
         else:
             self._fail(to_status(reply, self.target.host, Command.EHLO))
@@ -174,7 +201,9 @@ class Conversation:
         if reply.is_positive and self._is_ourselves(reply):
             self._fail(LOOP.because(f"{self.target.host} greets us with our own name"))
         elif reply.is_positive:
-            self._tls = self._tls or "no TLS: the server knows no EHLO"
+            if not self._tls:
+                self._tls = "no TLS: the server knows no EHLO"
+                self._tls_ends("starttls-not-supported", "it knows no EHLO")
             self._authenticate()
         else:
             self._fail(to_status(reply, self.target.host, Command.HELO))
@@ -189,20 +218,48 @@ class Conversation:
 
     def _secure(self) -> None:
         """STARTTLS where it is offered (opportunistic, RFC 7435), unless TLS is there or was tried in vain."""
-        if not self._tls and self.machine.capabilities.starttls:
+        if self._tls:
+            self._demanded()
+        elif self.target.never_tls:
+            self._tls = "no TLS: the setting is tls = none"
+            self._authenticate()
+        elif self.machine.capabilities.starttls:
             self._handshaking = True
             self.machine.start_tls()
         else:
-            self._tls = self._tls or "no TLS: not offered"
+            self._without_tls("not offered")
+
+    def _demanded(self) -> None:
+        """TLS is there, or has been tried: what else is wanted of the host."""
+        demand = self.target.demand
+        if demand is not None and demand.announced and "REQUIRETLS" not in self.machine.capabilities:
+            text = f"{self.target.host} does not promise to pass it on by TLS alone"
+            self._fail(status(550, "5.7.30", text, "REQUIRETLS is not offered (RFC 8689 §4.2.1)"))
+        else:
             self._authenticate()
+
+    def _without_tls(self, why: str) -> None:
+        """The server has none: go on, where that is allowed."""
+        self._handshaking = False
+        self._tls = f"no TLS: {why}"
+        self._tls_ends("starttls-not-supported", why)
+        if self.target.needs_tls:
+            self._fail(self._insecure(f"{self.target.host} offers no TLS", why))
+        else:
+            self._authenticate()
+
+    def _insecure(self, text: str, cause: str) -> Status:
+        """Why the host gets nothing: another try may fare better, unless the message itself wants it so."""
+        demand = self.target.demand
+        assert demand is not None
+        cause = f"{cause}; TLS is demanded by {demand.why}"
+        return status(550, "5.7.10", text, cause) if demand.final else status(451, "4.7.5", text, cause)
 
     def _starttls(self, reply: RemoteReply) -> None:
         if reply.code == 220:
             self._connected.start_tls(self.target.tls)
         else:
-            self._handshaking = False
-            self._tls = f"no TLS: STARTTLS was answered {reply.text[:100]}"
-            self._authenticate()
+            self._without_tls(f"STARTTLS was answered {reply.text[:100]}")
 
     def _authenticate(self) -> None:
         transport = self.target.transport
@@ -494,6 +551,8 @@ class Conversation:
             self._stream.cancel()
         if not self.opened.done():
             why = status(451, "4.4.2", f"the conversation with {self.target.host} broke off", text)
+            if self._handshaking and self.target.needs_tls:
+                why = self._insecure(f"{self.target.host} does not prove who it is, or its TLS fails", text)
             self.opened.set_result(self.failure(why))
         while self._transactions:
             transaction = self._transactions.popleft()
@@ -511,8 +570,22 @@ class Conversation:
             self._feed.ended(self)
 
 
-def _tls_text(info: TlsInfo) -> str:
-    return f"{info.version} {info.cipher}"
+class TlsEnd(Struct, frozen=True):
+    """How it went with TLS. `kind` is a result type of RFC 8460 §4.3, empty where it went well."""
+
+    kind: str
+    reason: str
+    source: str  # our address
+
+
+def tls_text(info: TlsInfo) -> str:
+    """As the record of an attempt has it."""
+    words = f"{info.version} {info.cipher}"
+    if not isinstance(info, PeerTls):
+        return words
+    if info.fault:
+        return f"{words}, not proven: {info.fault}"
+    return f"{words}, proven by {info.proof}" if info.proof else words
 
 
 _ON_REPLY: dict[Command, Callable[[Conversation, RemoteReply], None]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from postroad.delivery.policy import Demand, Need
 from postroad.delivery.rewriting import Rewriter
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
@@ -32,6 +33,8 @@ class Target:
     endpoint: Endpoint
     transport: Transport
     plain_because: str = ""
+    demand: Demand | None = None  # none: TLS where it is offered
+    others: tuple[Endpoint, ...] = ()  # further addresses of the host, dialled beside the first
 
     @property
     def is_here(self) -> bool:
@@ -44,5 +47,21 @@ class Target:
         return bool(self.transport.password) and not self.is_here
 
     @property
+    def needs_tls(self) -> bool:
+        """Without it the host gets nothing."""
+        return self.demand is not None and self.demand.need >= Need.ENCRYPT
+
+    @property
+    def needs_no_less(self) -> bool:
+        """There is no way back to plaintext when TLS fails."""
+        return self.needs_tls or self.transport.require_tls
+
+    @property
+    def never_tls(self) -> bool:
+        return self.demand is not None and self.demand.need is Need.NONE
+
+    @property
     def tls(self) -> ClientTls:
-        return ClientTls(self.host, self.verify)
+        if self.demand is None or (self.verify and not self.demand.tls.verify):
+            return ClientTls(self.host, self.verify)
+        return self.demand.tls

@@ -20,6 +20,14 @@ class ByMode(StrEnum):
     RETURN = "R"  # give it back
 
 
+class TlsWish(StrEnum):
+    """What its sender asks of TLS on the way (RFC 8689)."""
+
+    UNSAID = ""
+    REQUIRE = "require"  # REQUIRETLS: nobody passes it on without, nor to whom he cannot be sure of
+    WAIVE = "waive"  # `TLS-Required: No`: better unprotected than not at all, whatever the recipient's domain asks
+
+
 class Terms(Struct, frozen=True, gc=False, omit_defaults=True):
     """What was asked for the message as a whole, by MAIL FROM."""
 
@@ -30,6 +38,7 @@ class Terms(Struct, frozen=True, gc=False, omit_defaults=True):
     by_mode: ByMode | None = None
     by_trace: bool = False  # each relay shall tell
     priority: int = 0  # MT-PRIORITY=, -9 to 9; 0 is what mail has that says nothing (RFC 6710 §5)
+    tls: TlsWish = TlsWish.UNSAID
 
     @property
     def returns_late(self) -> bool:

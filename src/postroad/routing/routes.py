@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from postroad.mail.address import Domain
+from postroad.mail.terms import Terms, TlsWish
 from postroad.ports.store import DomainKind, DomainRecord
 
 LOCAL_DEST = "local"
+WISHES = {TlsWish.REQUIRE: "!requiretls", TlsWish.WAIVE: "!tls-optional"}  # behind a next hop's key
 
 
 class TransportKind(Enum):
@@ -33,6 +35,7 @@ class Transport:
     password: str = field(default="", repr=False)
     implicit_tls: bool = False
     require_tls: bool = False  # a password is never sent in the clear
+    tls: TlsWish = TlsWish.UNSAID  # of the messages that go there
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,19 @@ def _to_domain(domain: str, port: int) -> Transport:
 @lru_cache(maxsize=256)
 def _to_host(host: str, port: int) -> Transport:
     return Transport(TransportKind.HOST, host_dest(host, port), host, port)
+
+
+def wished(route: Transport, terms: Terms | None) -> Transport:
+    """The next hop for a message that asks for TLS, or for none to be asked for (RFC 8689): one of its own, so that its
+    connections are held to that. Most messages ask for nothing."""
+    if terms is None or terms.tls is TlsWish.UNSAID:
+        return route
+    return _wished(route, terms.tls)
+
+
+@lru_cache(maxsize=256)
+def _wished(route: Transport, wish: TlsWish) -> Transport:
+    return replace(route, dest=route.dest + WISHES[wish], tls=wish)
 
 
 def host_dest(host: str, port: int) -> str:
