@@ -156,7 +156,11 @@ class DeliverySettings:
         unit="seconds",
         check=values.at_least(0.1),
     )
-    connections: int = setting(10, "connections to one destination at once", check=values.at_least(1))
+    connections: int = setting(
+        10, "connections at once to one destination, or to all that one provider takes mail for",
+        check=values.at_least(1),
+    )  # fmt: skip
+    max_connections: int = setting(1000, "connections to all destinations at once", check=values.at_least(4))
     messages_per_connection: int = setting(100, "then it is closed and a new one opened", check=values.at_least(1))
     max_recipients: int = setting(100, "recipients in one transaction (RFC 5321 §4.5.3.1.8)", check=values.at_least(1))
     connect_timeout: float = setting(30.0, "for one address", unit="seconds", check=values.between(0.1, 600))
@@ -484,6 +488,64 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """One provider of mailboxes, beside or instead of those that ship (data/providers.toml)."""
+
+    name: str = setting(text="as `queue summary --by provider` says it")
+    mx: tuple[str, ...] = setting((), "how its MX hosts are named, such as `*.mx.example.net`; empty: as shipped")
+    connections: int = setting(0, "at once, for all its domains together; 0: as shipped", check=values.at_least(0))
+    messages_per_connection: int = setting(0, "then it is closed; 0: as shipped", check=values.at_least(0))
+    max_recipients: int = setting(0, "recipients in one transaction; 0: as shipped", check=values.at_least(0))
+    per_minute: float = setting(0.0, "messages; 0: as shipped, else learned", check=values.at_least(0))
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRule:
+    """Where some mail goes. The first table that fits decides; all that is given must fit."""
+
+    domain: str = setting("", "recipients' domain; `*.example.org` is all below it", check=values.domain_pattern)
+    sender: str = setting("", "envelope sender: an address, or `@example.org`")
+    stream: str = setting("", "message stream, such as `broadcast`")
+    via: tuple[str, ...] = setting(
+        ("mx",), "`mx`, `smarthost`, `smtp://user:password@host:port`, `smtps://...`, `lmtp://host:port` or"
+        " `lmtp:/path`; those behind the first are taken where that one cannot be reached or puts mail off",
+        secret=True, check=values.via,
+    )  # fmt: skip
+    overflow: int = setting(
+        0, "what waits beyond so many messages goes by the second of `via`; 0: nothing does", check=values.at_least(0)
+    )
+    pool: str = setting("", "the [[pool]] of addresses that it leaves from; empty: `[delivery] source_address`")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """Addresses that some mail leaves from, so that one kind of mail does not spoil the name of another."""
+
+    name: str = setting(text="as a [[route]] names it", check=values.word)
+    addresses: tuple[str, ...] = setting(text="addresses of this machine", check=values.ip_address)
+    helo: str = setting("", "EHLO name; empty: the hostname", check=values.optional_hostname)
+    connections: int = setting(0, "from one of the addresses at once; 0: no limit", check=values.at_least(0))
+    per_minute: float = setting(0.0, "messages from one of the addresses; 0: no limit", check=values.at_least(0))
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """When some mail is tried again. The first table that fits decides, value by value; what is left out is as
+    `[delivery]` has it."""
+
+    stream: str = setting("", "message stream; empty: any")
+    cause: str = setting(
+        "", "`network`, `throttled`, `greylisted`, `mailbox-full` or `other`; empty: any",
+        check=values.one_of("", "network", "throttled", "greylisted", "mailbox-full", "other"),
+    )  # fmt: skip
+    waits: tuple[float, ...] = setting(
+        (), "between tries; the last one repeats", unit="seconds", check=values.at_least(0.1)
+    )
+    expire_after: float = setting(0.0, "how long it is tried", unit="seconds", check=values.at_least(0))
+    warn_after: float = setting(0.0, "when a sender is told of the delay", unit="seconds", check=values.at_least(0))
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     hostname: str = setting(text="EHLO name, PTR and certificate", check=values.hostname)
     data_dir: Path = setting(text="where rows, segments, keys and the control socket live")
@@ -506,6 +568,10 @@ class Settings:
     submission: Submission = setting(Submission, "who may send as whom, and how much")
     front_door: FrontDoor = setting(FrontDoor, "what strangers' servers are asked at `mx`")
     dns_list: tuple[DnsList, ...] = setting((), "lists of clients in DNS")
+    route: tuple[RouteRule, ...] = setting((), "where some mail goes")
+    pool: tuple[PoolSettings, ...] = setting((), "addresses that some mail leaves from")
+    provider: tuple[ProviderSettings, ...] = setting((), "limits of providers")
+    retry: tuple[RetrySettings, ...] = setting((), "when some mail is tried again")
     http: Http = setting(Http, "the HTTP listeners: limits and patience")
     addresses: Addresses = setting(Addresses, "how addresses are read")
     retention: Retention = setting(Retention, "how long things are kept")

@@ -60,6 +60,11 @@ def optional_hostname(value: object) -> str:
     return hostname(value) if value else ""
 
 
+def domain_below(value: object) -> str:
+    """`example.com`, or `.example.com` for what is below it."""
+    return hostname(str(value).removeprefix("."))
+
+
 def issuer(value: object) -> str:
     """The address of an OpenID issuer, as its tokens spell it."""
     text = str(value)
@@ -160,6 +165,25 @@ def smarthost(value: object) -> str:
     return ""
 
 
+def via(value: object) -> str:
+    """One way out of a `[[route]]`; a password never stands in what is wrong with it."""
+    text = str(value)
+    if text in ("mx", "smarthost") or (text.startswith("lmtp:/") and not text.startswith("lmtp://")):
+        return ""
+    if text.startswith("lmtp://"):
+        parts = urlsplit(text)
+        return "" if parts.hostname and _port_is_possible(parts) else "it must look like lmtp://host:24 or lmtp:/path"
+    if not text.startswith(tuple(f"{scheme}://" for scheme in SMARTHOST_SCHEMES)):
+        return "it must be mx, smarthost, smtp://host, smtps://host, lmtp://host:port or lmtp:/path"
+    return smarthost(text)
+
+
+def domain_pattern(value: object) -> str:
+    """A domain, or `*.` and a domain."""
+    text = str(value).removeprefix("*.")
+    return hostname(text) if text and text != "*" else ""
+
+
 def delimiter(value: object) -> str:
     text = str(value)
     if not text or (len(text) == 1 and text in "+-_=#!$%&*?^~"):
@@ -180,3 +204,26 @@ def _shown(text: str) -> str:
 
 def _hint(text: str) -> str:
     return f"; {text}" if text else ""
+
+
+def word(value: object) -> str:
+    """What stands in a metric's label and in the middle of a sentence."""
+    text = str(value)
+    return "" if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,31}", text) else f"`{text}` is no name; use one such as rspamd"
+
+
+def scanner(value: object) -> str:
+    """`milter:unix:/path`, `milter:host:port` or `rspamd:http://host:port`."""
+    kind, _, where = str(value).partition(":")
+    if kind == "milter" and where.startswith("unix:"):
+        return "" if where.startswith("unix:/") else f"`{value}`: a Unix socket needs a full path, as in unix:/run/x"
+    if kind == "milter":
+        host, _, number = where.rpartition(":")
+        possible = number.isascii() and number.isdigit() and 1 <= int(number) <= 65535
+        if host and possible and (":" not in host or host.startswith("[")):
+            return ""
+    elif kind == "rspamd":
+        parts = urlsplit(where)
+        if parts.scheme in ("http", "https") and parts.hostname and _port_is_possible(parts) and not parts.query:
+            return ""
+    return f"`{value}` is no scanner; write it as milter:unix:/run/x, milter:127.0.0.1:11332 or rspamd:http://host:11333"

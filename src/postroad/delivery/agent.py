@@ -76,6 +76,9 @@ class Carrier(Protocol):
     def abort(self) -> None:
         """End now."""
 
+    def serves(self, hosts: Sequence[str]) -> bool:
+        """Whether it leads to one of these hosts."""
+
 
 class Feed(Protocol):
     """One next hop's requests. The queue implements it; all calls are quick and none may raise."""

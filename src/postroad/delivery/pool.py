@@ -49,11 +49,21 @@ class Pool:
         self._results = results
         self._known: dict[_Key, WeakSet[Conversation]] = {}
 
-    async def open(self, transport: Transport, feed: Feed) -> OpenFailure | None:
-        """Get a connection and have `feed.began` called for it; or say why there is none."""
+    async def hosts(self, transport: Transport) -> Sequence[str] | OpenFailure:
+        """Where a next hop's mail goes, best first; or why it goes nowhere."""
         hosts = await self._hosts.of(transport)
         if isinstance(hosts, Status):
             return OpenFailure(hosts, transport.host, dialogue=f"* {transport.dest}: {hosts.cause}")
+        return hosts
+
+    async def open(self, transport: Transport, feed: Feed, hosts: Sequence[str] = ()) -> OpenFailure | None:
+        """Get a connection to one of these hosts (else to those of `transport`) and have `feed.began` called for it; or
+        say why there is none."""
+        if not hosts:
+            found = await self.hosts(transport)
+            if isinstance(found, OpenFailure):
+                return found
+            hosts = found
         return await self._first_of(hosts, transport, feed)
 
     async def _first_of(self, hosts: Sequence[str], transport: Transport, feed: Feed) -> OpenFailure | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from msgspec import Struct
@@ -171,6 +171,9 @@ class Conversation:
     def abort(self) -> None:
         if self._connection is not None:
             self._connection.abort()
+
+    def serves(self, hosts: Sequence[str]) -> bool:
+        return self.target.host in hosts
 
     # -- opening -----------------------------------------------------------------------------------------------
 

@@ -520,9 +520,19 @@ class Messages(Protocol):
 class Deliveries(Protocol):
     def get(self, delivery: DeliveryId) -> Delivery | None: ...
     def of_message(self, message: MessageId) -> list[Delivery]: ...
-    def claim_due(self, node: NodeId, epoch: int, *, now: datetime, limit: int, lease: timedelta) -> list[QueueEntry]:
+    def claim_due(
+        self,
+        node: NodeId,
+        epoch: int,
+        *,
+        now: datetime,
+        limit: int,
+        lease: timedelta,
+        avoid: Mapping[str, datetime] | None = None,
+    ) -> list[QueueEntry]:
         """Take unowned queued rows that are due, oldest due first and fairly over destinations: owner, epoch and
-        tries + 1 are written, and `due` = now + lease, before any attempt."""
+        tries + 1 are written, and `due` = now + lease, before any attempt. Destinations in `avoid` are left alone until
+        the time given there."""
 
     def take_back(self, node: NodeId, epoch: int, *, now: datetime, limit: int, lease: timedelta) -> list[QueueEntry]:
         """At start-up: this node's own rows of earlier epochs, claimed anew as in `claim_due`."""

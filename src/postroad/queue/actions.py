@@ -32,6 +32,7 @@ from postroad.ports.store import (
     Wish,
 )
 
+RETRY = "queue-retry"  # a signal: whatever rests is to be tried
 SLICE = 200  # rows of one transaction: bulk work never starves acceptance
 NOBODY = NodeId(0)
 
@@ -169,6 +170,8 @@ class Actions:
             if where.state in (None, state):
                 done = await self._each_slice(run, replace(where, state=state), done, tell)
         if done.total and not dry_run:
+            if name == "retry":
+                self._signals.publish(RETRY)
             self._signals.publish("queue")
         return done
 

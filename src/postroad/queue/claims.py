@@ -7,7 +7,7 @@ signals only make it look sooner.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from postroad.delivery.transaction import LOST
@@ -20,10 +20,10 @@ from postroad.ports.ids import BlobId, DeliveryId
 from postroad.ports.signals import Signals
 from postroad.ports.store import Delivery, QueueEntry, Store, StoreUnavailable, Tx, Wish
 from postroad.ports.store import Lane as StoreLane
-from postroad.queue.lanes import Route, domain_of
+from postroad.queue.actions import RETRY
 from postroad.queue.results import Results
 from postroad.queue.runner import Runner
-from postroad.routing.routes import LOCAL_DEST, Transport
+from postroad.queue.steady import SteadyClock
 
 PAGE = 200  # rows of one claim: a unit of bulk work stays below 20 ms
 POLL = 5.0  # seconds; a signal makes it sooner
@@ -32,6 +32,8 @@ NODE_LEASE = timedelta(seconds=60)
 RENEW = 20.0
 MARGIN = 10.0  # a node that could not renew stops sending so long before its lease ends
 SWEEP = 30.0  # between two looks at our own unfinished rows
+SEEN = "clock.seen"
+NOTED = 300.0  # seconds between two notes of the time
 POISON_AT = 3  # deaths in a row with the same delivery's attempt open
 SUSPECT_WAIT = 10.0  # seconds that a delivery waits whose attempt was open at two deaths in a row
 
@@ -52,21 +54,21 @@ class Claims:
         *,
         clock: Clock,
         signals: Signals,
-        route: Route,
         node: str,
         lost: Callable[[], None],
     ) -> None:
+        """`clock` is the steady one, where there is one (queue.steady): leases and due times go by it."""
         self._store = store
         self._runner = runner
         self._results = results
         self._start_log = start_log
         self._clock = clock
         self._signals = signals
-        self._route = route
         self._node = node
         self._lost = lost
         self.ownership: Ownership  # set by `join`
         self._renewed = 0.0  # monotonic
+        self._noted = -NOTED  # when the time was last written down
         self._taking_back = True  # rows of our own earlier epochs may be left
         self._recovered: set[DeliveryId] = set()
         self._unknown: set[DeliveryId] = set()  # rows of ours that the last sweep did not find in memory
@@ -76,6 +78,9 @@ class Claims:
 
     async def join(self) -> Ownership:
         """Enter the list of nodes; whatever is accepted from now on may be born ours."""
+        if isinstance(self._clock, SteadyClock):
+            seen = await self._store.read(lambda tx: tx.meta.get(SEEN))
+            self._clock.begin(datetime.fromisoformat(seen) if seen else None)
         now = self._clock.now()
         node, epoch = await self._store.write(lambda tx: tx.nodes.join(self._node, now=now, lease=NODE_LEASE))
         self._renewed = self._clock.monotonic()
@@ -93,14 +98,18 @@ class Claims:
 
     async def run(self) -> None:
         """Until cancelled."""
-        forget = self._signals.listen("queue", self._wake.set)
+        forgets = [
+            self._signals.listen("queue", self._wake.set),
+            self._signals.listen(RETRY, self._runner.wake_all),
+        ]
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._poll())
                 group.create_task(self._renew())
                 group.create_task(self._sweep())
         finally:
-            forget()
+            for forget in forgets:
+                forget()
             if self._late is not None:
                 self._late.cancel()
 
@@ -124,9 +133,12 @@ class Claims:
         limit = min(PAGE, self._runner.room)
         if limit <= 0 or self._results.is_stuck:
             return False
-        take = self._take_back if self._taking_back else self._claim_due
         now = self._clock.now()
-        entries, places = await self._store.write(lambda tx: take(tx, now, limit))
+        if self._taking_back:
+            entries, places = await self._store.write(lambda tx: self._take_back(tx, now, limit))
+        else:
+            avoid = {dest: now + timedelta(seconds=left) for dest, left in self._runner.avoided().items()}
+            entries, places = await self._store.write(lambda tx: self._claim_due(tx, now, limit, avoid))
         if self._taking_back and not entries:
             self._taking_back = False
             self._settle_suspects()
@@ -141,9 +153,11 @@ class Claims:
         entries = tx.deliveries.take_back(owner.node, owner.epoch, now=now, limit=limit, lease=CLAIM_LEASE)
         return entries, _places(tx, entries)
 
-    def _claim_due(self, tx: Tx, now: datetime, limit: int) -> tuple[list[QueueEntry], dict[BlobId, BlobPlace]]:
+    def _claim_due(
+        self, tx: Tx, now: datetime, limit: int, avoid: Mapping[str, datetime]
+    ) -> tuple[list[QueueEntry], dict[BlobId, BlobPlace]]:
         owner = self.ownership
-        entries = tx.deliveries.claim_due(owner.node, owner.epoch, now=now, limit=limit, lease=CLAIM_LEASE)
+        entries = tx.deliveries.claim_due(owner.node, owner.epoch, now=now, limit=limit, lease=CLAIM_LEASE, avoid=avoid)
         return entries, _places(tx, entries)
 
     async def _push(self, entries: Iterable[QueueEntry], places: dict[BlobId, BlobPlace]) -> None:
@@ -155,19 +169,12 @@ class Claims:
         for entry in entries:
             delivery = entry.delivery
             if not self._runner.knows(delivery.id):
-                dest = await self._dest(delivery)
+                dest = await self._runner.dest_of(entry.message, delivery)
                 alone = delivery.id if _broke_off(delivery) else 0
                 groups.setdefault((entry.message.id, dest, alone), []).append(entry)
         for (_, dest, _), group in groups.items():
             message = group[0].message
             self._runner.push(dest, message, [entry.delivery for entry in group], places.get(message.blob))
-
-    async def _dest(self, delivery: Delivery) -> str:
-        """The next hop of today; what is for a mailbox here stays here."""
-        if delivery.dest == LOCAL_DEST:
-            return LOCAL_DEST
-        routed = self._route(domain_of(delivery.forward_path))
-        return (routed if isinstance(routed, Transport) else await routed).dest
 
     async def _until_next_due(self) -> float:
         now = self._clock.now()
@@ -241,6 +248,13 @@ class Claims:
             return
         self._renewed = self._clock.monotonic()
         self._runner.resume()
+        await self._note_time(now)
+
+    async def _note_time(self, now: datetime) -> None:
+        """On the disk, what time it is believed to be: a start with another clock is found out by it."""
+        if self._renewed - self._noted >= NOTED and isinstance(self._clock, SteadyClock):
+            self._noted = self._renewed
+            await self._store.write(lambda tx: tx.meta.put(SEEN, now.isoformat()), lane=StoreLane.LOW)
 
     async def _sweep(self) -> None:
         while True:

@@ -5,18 +5,19 @@ A lane holds; the runner decides (`Decider`): what is under way, what comes next
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from postroad.delivery.agent import AttemptOutcome, AttemptRequest, Carrier
 from postroad.ports.blobs import BlobPlace
 from postroad.ports.store import Delivery, Message
-from postroad.queue.pacing import Pace
+from postroad.queue.fair import Ready
+from postroad.queue.groups import Group
+from postroad.queue.pacing import Rest
 from postroad.routing.routes import Transport
 
-Route = Callable[[str], Transport | Awaitable[Transport]]
-"""The next hop for a domain: routing.directory.Directory.route."""
+Route = Callable[[Message, Delivery, str], Transport | Awaitable[Transport]]
+"""The next hop of a delivery that waits for the named one: routing.rules.Router.route."""
 
 Add = Callable[[str, Message, list[Delivery], bytes | None, BlobPlace | None], None]
 Drop = Callable[[AttemptRequest], None]
@@ -28,6 +29,7 @@ class Decider(Protocol):
     def next_of(self, lane: Lane) -> AttemptRequest | None: ...
     def dot_out(self, request: AttemptRequest) -> None: ...
     def attempted(self, lane: Lane, outcome: AttemptOutcome) -> None: ...
+    def has_opened(self, lane: Lane) -> None: ...
     def came_back(self, lane: Lane, request: AttemptRequest) -> None: ...
     def has_idle(self, lane: Lane, carrier: Carrier) -> None: ...
     def has_room(self, lane: Lane) -> None: ...
@@ -37,33 +39,23 @@ class Lane:
     """Implements delivery.agent.Feed."""
 
     __slots__ = (
-        "_decider", "_ranked", "carriers", "dest", "idle_carriers", "in_ring", "opening", "pace", "ready", "turn",
+        "_decider", "carriers", "dest", "dialling", "group", "idle_carriers", "in_line", "in_ring", "opening", "ready",
+        "rest", "turn",
     )  # fmt: skip
 
-    def __init__(self, dest: str, decider: Decider, pace: Pace) -> None:
+    def __init__(self, dest: str, decider: Decider) -> None:
         self.dest = dest
-        self.ready: deque[AttemptRequest] = deque()
+        self.ready = Ready()
         self.carriers: set[Carrier] = set()
         self.idle_carriers: list[Carrier] = []
         self.opening = 0  # connections being opened
-        self.pace = pace
+        self.group: Group | None = None  # known once its hosts are
+        self.rest = Rest()
         self.in_ring = False
+        self.in_line = False  # waits for a turn in its group
+        self.dialling = False  # waits for a connection to be free
         self.turn = 0  # requests taken since the ring came round
         self._decider = decider
-        self._ranked = False  # some message in `ready` has a priority of its own
-
-    def add(self, request: AttemptRequest) -> None:
-        """Behind those that came before it; ahead of those of lower priority (RFC 6710 §5)."""
-        priority = priority_of(request)
-        ready = self.ready
-        self._ranked = (self._ranked and len(ready) > 0) or priority != 0
-        at = len(ready)
-        while self._ranked and at and priority_of(ready[at - 1]) < priority:
-            at -= 1
-        if at == len(ready):
-            ready.append(request)
-        else:
-            ready.insert(at, request)
 
     @property
     def connections(self) -> int:
@@ -83,7 +75,7 @@ class Lane:
     def began(self, carrier: Carrier) -> None:
         self.opening -= 1
         self.carriers.add(carrier)
-        self.pace.answered()
+        self._decider.has_opened(self)
 
     def next(self) -> AttemptRequest | None:
         return self._decider.next_of(self)
@@ -116,12 +108,15 @@ async def current_transport(lane: Lane, route: Route, add: Add, drop: Drop) -> T
         if not first.deliveries:
             drop(lane.ready.popleft())
             continue
-        domain = domain_of(first.deliveries[0].forward_path)
-        routed = route(domain)
+        message, delivery = first.message, first.deliveries[0]
+        routed = route(message, delivery, lane.dest)
         transport = routed if isinstance(routed, Transport) else await routed
         if transport.dest == lane.dest:
             return transport
+        domain = domain_of(delivery.forward_path)
         for request in list(lane.ready):
+            if not _alike(request.message, message):
+                continue
             moved = [d for d in request.deliveries if domain_of(d.forward_path) == domain]
             if moved:
                 request.deliveries = [d for d in request.deliveries if d not in moved]
@@ -129,9 +124,11 @@ async def current_transport(lane: Lane, route: Route, add: Add, drop: Drop) -> T
     return None
 
 
-def priority_of(request: AttemptRequest) -> int:
-    terms = request.message.terms
-    return terms.priority if terms is not None else 0
+def _alike(one: Message, other: Message) -> bool:
+    """Whether routes make no difference between two messages."""
+    return one is other or (
+        one.stream == other.stream and one.reverse_path == other.reverse_path and one.terms == other.terms
+    )
 
 
 def domain_of(forward_path: str) -> str:

@@ -39,6 +39,7 @@ from postroad.ports.store import (
     StoreUnavailable,
     Wish,
 )
+from postroad.queue.advice import Advice
 from postroad.queue.bounces import Bounces
 from postroad.queue.schedule import Schedule
 from postroad.queue.telling import late_notice, success_notice
@@ -72,11 +73,15 @@ class Results:
         ids: IdSource,
         random: Random,
         finished: Finished,
+        steady: Clock | None = None,
     ) -> None:
+        """`steady` is the clock for what is due and what is given up (queue.steady)."""
         self._store = store
         self._bounces = bounces
         self._schedule = schedule
         self._clock = clock
+        self._steady = steady or clock
+        self.advice: Advice | None = None  # of what was learned, where somebody learns
         self._ids = ids
         self._random = random
         self._recorder = Recorder(ids)
@@ -118,7 +123,7 @@ class Results:
                 if message.terms is not None or delivery.terms is not None:
                     self._succeed(message, delivery, verdict, offered)
             elif state is DeliveryState.QUEUED:
-                late = late_notice(message, delivery, verdict, now, self._schedule)
+                late = late_notice(message, delivery, verdict, self._steady.now(), self._schedule_of(message))
                 if late is not None:
                     notices.append(late)
                     result = structs.replace(result, terms=structs.replace(late.terms, told_late=True))
@@ -172,7 +177,7 @@ class Results:
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Not tried: due now for whoever claims it; the try that was counted in advance is taken off again."""
-        now = self._clock.now()
+        now = self._steady.now()
         results = [
             DeliveryResult(
                 delivery.id,
@@ -234,22 +239,36 @@ class Results:
         if why := "by hand" if wish is Wish.HOLD else self.frozen(message):
             event = self._recorder.held(delivery, now, why)
             return self._result(delivery, DeliveryState.HELD, verdict, now, why=why), event
-        due = self._next_due(delivery, now) if wish is not Wish.RETRY else now
+        steady = self._steady.now()  # `now` is for the records
+        due = self._next_due(message, delivery, verdict, dest, steady) if wish is not Wish.RETRY else steady
         deadline = message.terms.deadline if message.terms is not None else None
         if deadline is not None and message.terms is not None:
-            if now >= deadline and message.terms.returns_late:
+            if steady >= deadline and message.terms.returns_late:
                 return self._failure(delivery, DeliveryState.EXPIRED, TOO_LATE.because(str(verdict)), host, now)
-            due = deadline if due is not None and now < deadline < due else due
+            due = deadline if due is not None and steady < deadline < due else due
         if due is None:
             return self._failure(delivery, DeliveryState.EXPIRED, verdict, host, now)
         COUNTERS.deferred += 1
         event = self._recorder.deferred(delivery, now, verdict, host=host, next_due=due)
         return self._result(delivery, DeliveryState.QUEUED, verdict, now, due=due, dest=dest), event
 
-    def _next_due(self, delivery: Delivery, now: datetime) -> datetime | None:
-        return self._schedule.next_due(
-            delivery.tries, now=now, expires=delivery.expires, spread=self._random.fraction()
-        )
+    def _schedule_of(self, message: Message) -> Schedule:
+        return self._schedule if self.advice is None else self.advice.schedule(message)
+
+    def _next_due(
+        self, message: Message, delivery: Delivery, verdict: Status, dest: str, now: datetime
+    ) -> datetime | None:
+        advice = self.advice
+        if advice is None:
+            return self._schedule.next_due(
+                delivery.tries, now=now, expires=delivery.expires, spread=self._random.fraction()
+            )
+        schedule = advice.schedule(message)
+        expires = delivery.expires
+        if schedule.expire_after != self._schedule.expire_after:
+            expires = schedule.expires(message.began)
+        wait = advice.wait(message, delivery, verdict, dest, now)
+        return schedule.next_due(delivery.tries, now=now, expires=expires, spread=self._random.fraction(), wait=wait)
 
     def _failure(
         self, delivery: Delivery, state: DeliveryState, verdict: Status, host: str, now: datetime

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from postroad.delivery.agent import AttemptOutcome, AttemptRequest, Carrier, OpenFailure
-from postroad.delivery.mailbox import MailboxAgent
 from postroad.delivery.pool import Pool
-from postroad.mail.status import status
+from postroad.delivery.providers import Providers
+from postroad.mail.status import Status, status
 from postroad.observe import log
 from postroad.ports.attempts import StartLog
 from postroad.ports.blobs import BlobPlace
@@ -26,17 +25,21 @@ from postroad.ports.ids import DeliveryId, IdSource
 from postroad.ports.random import Random
 from postroad.ports.senders import Holding
 from postroad.ports.store import Delivery, Message, Wish
-from postroad.queue.bodies import Bodies
+from postroad.queue.dials import Dials, Trust
+from postroad.queue.groups import Group, Groups
+from postroad.queue.heard import Heard, hear, hint_of
 from postroad.queue.lanes import Lane, Route, current_transport
-from postroad.queue.pacing import Pace
 from postroad.queue.results import Results
-from postroad.routing.routes import LOCAL_DEST
+from postroad.queue.shelf import Loader, Shelf
+from postroad.routing.routes import HERE, LOCAL_DEST, Transport
 
 MAX_READY = 50_000  # deliveries in memory
-MAX_CACHED = 64 * 1024 * 1024  # octets of bodies in memory
-READ_AHEAD = 4  # bodies of one destination that are read before their turn
+RESERVED = 10_000  # of them for what is just accepted: what was deferred is taken up only below
+SHARE = 64  # deliveries of one destination, beyond its part of one half of all
+FULL_FOR = 10.0  # seconds until more of a destination is taken up that has its share in memory
 TURN = 20  # requests of one destination while others wait for a connection
 TICK = 1.0  # seconds
+REMEMBERED = 900.0  # seconds after its rest, for which it is remembered that a destination failed
 HOLD_AT_ONCE = 100  # deliveries of one frozen sender, held in one transaction
 
 BUG = status(451, "4.3.0", "a fault of this server; it will be tried again")
@@ -55,12 +58,20 @@ class Caps:
     connections: int = 1000
 
 
+class Reader(Protocol):
+    """Takes what is for somebody here: delivery.mailbox.MailboxAgent, delivery.feedback.Feedback."""
+
+    async def deliver(
+        self, message: Message, deliveries: Sequence[Delivery], content: bytes | None, place: BlobPlace | None, /
+    ) -> list[tuple[Delivery, Status]]: ...
+
+
 class Runner:
     """Implements ports.handoff.Handoff and queue.lanes.Decider. One for a process."""
 
     def __init__(
         self,
-        bodies: Bodies,
+        bodies: Loader,
         pool: Pool,
         route: Route,
         start_log: StartLog,
@@ -69,24 +80,28 @@ class Runner:
         ids: IdSource,
         random: Random,
         caps: Caps,
-        mailboxes: MailboxAgent | None = None,
+        mailboxes: Reader | None = None,
+        providers: Providers | None = None,
     ) -> None:
         self._mailboxes = mailboxes  # for what waited here for a mailbox here
-        self._bodies = bodies
         self._pool = pool
         self._route = route
+        self.reroutes = False  # the next hop of what is accepted may be another one than its domain's
         self._start_log = start_log
         self._clock = clock
         self._ids = ids
         self._random = random
         self._caps = caps
         self.results: Results  # set by `write_to`
+        self.groups = Groups(providers or Providers(()), caps.connections_per_destination)
         self._lanes: dict[str, Lane] = {}
         self._ring: deque[Lane] = deque()  # lanes that may have something to do
         self._known: dict[DeliveryId, AttemptRequest] = {}  # ready, under way, or being recorded
+        self._avoided: dict[str, float] = {}  # destinations that rest, and until when (monotonic)
         self.freezes: Holding | None = None  # whose mail is not sent at present
-        self._connections = 0
-        self._cached = 0
+        self.feedback: Reader | None = None  # of what comes back to us
+        self._dials = Dials(caps.connections)
+        self._shelf = Shelf(bodies, self._spawn, self._want, self._unreadable)
         self._pumping = False
         self._paused = False  # by a lost lease
         self._stopping = False
@@ -101,23 +116,61 @@ class Runner:
 
     @property
     def room(self) -> int:
-        """How many more deliveries may be held in memory."""
-        return 0 if self._stopping or self._paused else max(0, MAX_READY - len(self._known))
+        """How many more deliveries that were deferred may be held in memory."""
+        return 0 if self._stopping or self._paused else max(0, MAX_READY - RESERVED - len(self._known))
 
     def knows(self, delivery: DeliveryId) -> bool:
         return delivery in self._known
+
+    def waiting(self, dest: str) -> int:
+        """Messages that wait in memory for a destination."""
+        lane = self._lanes.get(dest)
+        return 0 if lane is None else len(lane.ready)
+
+    def avoided(self) -> Mapping[str, float]:
+        """Destinations of which no more is to be taken up now, and for how many seconds: those that rest, and those
+        that have their share in memory."""
+        now = self._clock.monotonic()
+        for dest in [dest for dest, until in self._avoided.items() if until <= now]:
+            del self._avoided[dest]
+        found = {dest: until - now for dest, until in self._avoided.items()}
+        if len(self._known) > MAX_READY // 4:
+            share = self._share
+            found |= {lane.dest: FULL_FOR for lane in self._lanes.values() if len(lane.ready) >= share}
+        return found
+
+    @property
+    def _share(self) -> int:
+        return SHARE + MAX_READY // 2 // max(1, len(self._lanes))
 
     def take(self, message: Message, deliveries: Sequence[Delivery], content: bytes | None) -> None:
         if self._stopping or len(self._known) + len(deliveries) > MAX_READY:
             self._give_back(deliveries)
             return
-        if content is not None and self._cached + len(content) > MAX_CACHED:
+        if content is not None and not self._shelf.has_room_for(content):
             content = None  # read again when its turn comes
-        if len(deliveries) == 1:
+        if self.reroutes:
+            self._spawn(self._take_routed(message, deliveries, content))
+        elif len(deliveries) == 1:
             self._add(deliveries[0].dest, message, list(deliveries), content)
         else:
             for dest in dict.fromkeys(delivery.dest for delivery in deliveries):
                 self._add(dest, message, [d for d in deliveries if d.dest == dest], content)
+
+    async def _take_routed(self, message: Message, deliveries: Sequence[Delivery], content: bytes | None) -> None:
+        """By rules that look at more than the domain."""
+        groups: dict[str, list[Delivery]] = {}
+        for delivery in deliveries:
+            groups.setdefault(await self.dest_of(message, delivery), []).append(delivery)
+        for dest, some in groups.items():
+            self._add(dest, message, some, content)
+
+    async def dest_of(self, message: Message, delivery: Delivery) -> str:
+        """The next hop of today; what is for a mailbox here stays here."""
+        if delivery.dest in HERE:
+            return delivery.dest
+        routed = self._route(message, delivery, "")
+        return (routed if isinstance(routed, Transport) else await routed).dest
 
     def push(self, dest: str, message: Message, deliveries: Sequence[Delivery], place: BlobPlace | None) -> None:
         """Claimed rows of one message, with the next hop that they have today."""
@@ -134,18 +187,21 @@ class Runner:
         if self.freezes is not None and self.freezes.any and (why := self.freezes.why(message)):
             self._hold(deliveries, why)
             return
-        if dest == LOCAL_DEST:
+        if dest in HERE:
             self._add_here(AttemptRequest(dest, message, deliveries, content, place=place))
             return
         lane = self._lane(dest)
+        if len(self._known) > MAX_READY // 2 and len(lane.ready) >= self._share:
+            self._give_back(deliveries)  # the other half is for those that have less than their share
+            return
         most = self._caps.max_recipients
         for start in range(0, len(deliveries), most):
             part = deliveries if len(deliveries) <= most else deliveries[start : start + most]
             request = AttemptRequest(dest, message, part, content, place=place)
             for delivery in part:
                 self._known[delivery.id] = request
-            self._cache(request)
-            lane.add(request)
+            self._shelf.put(request)
+            lane.ready.append(request)
         self._want(lane)
 
     def _add_here(self, request: AttemptRequest) -> None:
@@ -156,8 +212,9 @@ class Runner:
     async def _deliver_here(self, request: AttemptRequest) -> None:
         message, deliveries = request.message, request.deliveries
         try:
-            assert self._mailboxes is not None, "rows for mailboxes want an agent for them"
-            outcome = await self._mailboxes.deliver(message, deliveries, request.content, request.place)
+            agent = self._mailboxes if request.dest == LOCAL_DEST else self.feedback
+            assert agent is not None, "what stays here wants an agent for it"
+            outcome = await agent.deliver(message, deliveries, request.content, request.place)
         except Exception as error:
             _log.exception("a mailbox could not be written", error, message=message.id)
             outcome = [(delivery, BUG.because(repr(error))) for delivery in deliveries]
@@ -166,7 +223,7 @@ class Runner:
     def _lane(self, dest: str) -> Lane:
         lane = self._lanes.get(dest)
         if lane is None:
-            lane = self._lanes[dest] = Lane(dest, self, Pace(self._caps.connections_per_destination))
+            lane = self._lanes[dest] = Lane(dest, self)
         return lane
 
     # -- the ring ----------------------------------------------------------------------------------------------
@@ -194,31 +251,44 @@ class Runner:
 
     def _serve(self, lane: Lane, *, patient: bool = True) -> None:
         """Give the lane's requests to connections that stand idle, and open more where that is not enough."""
-        if self._halted or not lane.ready:
+        ready = lane.ready
+        if self._halted or not ready:
             return
-        if lane.pace.rests(self._clock.monotonic()):
+        now = self._clock.monotonic()
+        if lane.rest.lasts(now):
             self._suspend(lane)
             return
+        group = lane.group
+        if group is None:
+            if not lane.connections:
+                self._dial(lane)  # finds out whose it is
+            return
+        pace = group.pace
+        if pace.gated and pace.wait(now):
+            self._queue_at_gate(group, lane)
+            return
         for _ in range(len(lane.idle_carriers)):
-            if not lane.ready or (patient and lane.pace.soon(len(lane.ready), lane.busy)):
+            if not ready or (patient and pace.soon(len(ready), lane.busy)):
                 return
             lane.idle_carriers.pop().work()
-        if patient and lane.pace.soon(len(lane.ready), lane.busy):
+        if not ready or (patient and pace.soon(len(ready), lane.busy)):
             return
-        wanted = (len(lane.ready) + 1) // 2 if patient else lane.connections + 1
-        for _ in range(min(wanted, lane.pace.window) - lane.connections):
-            if self._connections >= self._caps.connections:
-                self._later(lane)
-                return
-            lane.opening += 1
-            self._connections += 1
-            self._spawn(self._open(lane))
+        wanted = (len(ready) + 1) // 2 if patient else lane.connections + 1
+        self._widen(lane, group, wanted)
 
-    def _later(self, lane: Lane) -> None:
-        """No connection is free: the lane waits in the ring for one."""
-        if not lane.in_ring:
-            lane.in_ring = True
-            self._ring.append(lane)
+    def _widen(self, lane: Lane, group: Group, wanted: int) -> None:
+        """More connections, as far as the group has room; else one that stands idle elsewhere in it, or a turn."""
+        for _ in range(min(wanted, group.pace.window) - lane.connections):
+            if group.connections < group.pace.window:
+                if not self._dial(lane):
+                    return
+            elif not lane.connections and (other := group.idle_lane(beside=lane)) is not None:
+                self._dial(lane, (other, other.idle_carriers.pop()))
+                return
+            else:
+                break
+        if not lane.connections:
+            group.wants(lane)
 
     def tick(self) -> None:
         """Once a second: a destination whose connections are all busy gets one more, forgotten lanes go."""
@@ -226,22 +296,54 @@ class Runner:
         for lane in list(self._lanes.values()):
             if lane.ready:
                 self._serve(lane, patient=False)
-            elif lane.is_empty and not lane.pace.rests(now):
+            elif lane.is_empty and not lane.rest.lasts(now - REMEMBERED):
                 del self._lanes[lane.dest]
+
+    def _queue_at_gate(self, group: Group, lane: Lane) -> None:
+        """Its group has a rate, or a pause: it comes when its time and its turn have come."""
+        group.wants(lane)
+        if not group.gate:
+            group.gate = True
+            self._spawn(self._keep_gate(group))
+
+    async def _keep_gate(self, group: Group) -> None:
+        try:
+            while group.waiting and not self._halted:
+                if wait := group.pace.wait(self._clock.monotonic()):
+                    await self._clock.sleep(wait)
+                if not self._let_one_through(group):
+                    return
+        finally:
+            group.gate = False
+
+    def _let_one_through(self, group: Group) -> bool:
+        """False when nobody could use it."""
+        for _ in range(len(group.waiting)):
+            lane = group.next_in_line()
+            if lane is None:
+                return False
+            lane.turn = 0
+            self._serve(lane)
+            if group.pace.wait(self._clock.monotonic()):
+                return True
+        return False
 
     # -- Decider: what lanes ask -------------------------------------------------------------------------------
 
     def next_of(self, lane: Lane) -> AttemptRequest | None:
-        if self._halted or (self._ring and lane.turn >= TURN and self._is_crowded):
+        if self._halted or (lane.turn >= TURN and self._others_wait(lane)):
             return None
         ready = lane.ready
         while ready:
             request = ready[0]
             if not request.deliveries:  # all taken away by hand
-                self._uncache(ready.popleft())
+                self._shelf.drop(ready.popleft())
                 continue
             if request.content is None and request.stream is None:
-                self._read_ahead(lane)
+                self._shelf.read_ahead(lane)
+                return None
+            pace = lane.group.pace if lane.group is not None else None
+            if pace is not None and pace.gated and not pace.take(self._clock.monotonic()):
                 return None
             ready.popleft()
             lane.turn += 1
@@ -250,26 +352,80 @@ class Runner:
             return request
         return None
 
+    def _others_wait(self, lane: Lane) -> bool:
+        """Somebody of its group waits for a turn, or somebody at all for a connection."""
+        if lane.group is not None and lane.group.waiting:
+            return True
+        return self._dials.crowded and (self._dials.awaited or len(self._ring) > 0)
+
     def dot_out(self, request: AttemptRequest) -> None:
         for ticket in request.tickets:
             self._start_log.dot_out(ticket)
 
     def attempted(self, lane: Lane, outcome: AttemptOutcome) -> None:
-        request = outcome.request
+        request, statuses = outcome.request, outcome.statuses
         if outcome.again:
             self._again(lane, request, outcome.again)
-        if outcome.statuses:
-            self.results.record(request.message, outcome.statuses, outcome.attempt, lane.dest, outcome.offered)
-        if not outcome.broken:
-            lane.pace.carried(outcome.took)
-        elif lane.pace.lost() and not self._stopping:
-            verdict = outcome.statuses[0][1]
-            lane.pace.failed(
-                OpenFailure(BROKEN.because(verdict.cause), outcome.attempt.host),
-                self._clock.monotonic(),
-                self._random.fraction(),
-            )
-            self._want(lane)
+        if statuses:
+            self._learn(lane, outcome)
+            self.results.record(request.message, statuses, outcome.attempt, lane.dest, outcome.offered)
+
+    def _learn(self, lane: Lane, outcome: AttemptOutcome) -> None:
+        """What this attempt tells of the destination."""
+        group = lane.group
+        assert group is not None, "whoever carries has been grouped"
+        pace, now = group.pace, self._clock.monotonic()
+        if outcome.broken:
+            if pace.lost() and not self._stopping:
+                pace.failed()
+                why = OpenFailure(BROKEN.because(outcome.statuses[0][1].cause), outcome.attempt.host)
+                lane.rest.failed(why, now, self._random.fraction())
+                self._want(lane)
+            return
+        if lane.rest.failures:
+            self._answers(lane)
+        delivery, verdict = outcome.statuses[0]
+        if verdict.is_success:
+            pace.carried(outcome.took, now)
+            if delivery.tries > 1:
+                self._came_in(group, outcome)
+        else:
+            self._refused(group, outcome, now)
+
+    def _answers(self, lane: Lane) -> None:
+        lane.rest.over()
+        self._avoided.pop(lane.dest, None)
+        if lane.group is not None:
+            lane.group.rests = {hosts: rest for hosts, rest in lane.group.rests.items() if rest.why is not None}
+
+    def _came_in(self, group: Group, outcome: AttemptOutcome) -> None:
+        """A later try: if a greylist kept it out, that is open by now."""
+        delivery = outcome.statuses[0][0]
+        if delivery.last_status is not None and hear(delivery.last_status) is Heard.GREYLISTED:
+            group.grey.passed((self._clock.now() - outcome.request.message.began).total_seconds())
+
+    def _refused(self, group: Group, outcome: AttemptOutcome, now: float) -> None:
+        pace = group.pace
+        pace.answer_bad(outcome.took)
+        for _, verdict in outcome.statuses:
+            if verdict.is_success:
+                pace.carried(outcome.took, now)
+                return
+        verdict = outcome.statuses[0][1]
+        if not verdict.is_temporary:
+            return
+        heard = hear(verdict)
+        if heard is Heard.THROTTLED:
+            self._throttled(group, verdict, now)
+        elif heard is Heard.GREYLISTED:
+            group.grey.refused((self._clock.now() - outcome.request.message.began).total_seconds())
+
+    def _throttled(self, group: Group, verdict: Status, now: float) -> None:
+        if group.pace.refused(now, hint_of(verdict)):
+            _log.info(
+                "slower", group=group.key, reply=verdict.diagnostic or str(verdict),
+                per_minute=round(group.pace.rate * 60, 1), pause=round(group.pace.wait(now)),
+            )  # fmt: skip
 
     def came_back(self, lane: Lane, request: AttemptRequest) -> None:
         self._end_tickets(request)
@@ -280,31 +436,48 @@ class Runner:
         lane.ready.appendleft(request)
         self._want(lane)
 
+    def has_opened(self, lane: Lane) -> None:
+        group = lane.group
+        assert group is not None, "its hosts were looked up before"
+        group.carrying.add(lane)
+        group.pace.answered()
+
     def has_idle(self, lane: Lane, carrier: Carrier) -> None:
-        if self._stopping or (self._ring and self._is_crowded):
+        if self._stopping or (self._dials.crowded and self._dials.awaited):
             carrier.finish()
-        elif lane.ready:
+            return
+        if lane.group is not None and lane.group.waiting:
+            self._next_of_group(lane.group)
+        if lane.ready:
+            self._want(lane)
+
+    def _next_of_group(self, group: Group) -> None:
+        if not group.gate and (lane := group.next_in_line()) is not None:
             self._want(lane)
 
     def has_room(self, lane: Lane) -> None:
-        self._connections -= 1
+        self._dials.closed()
+        if (group := lane.group) is not None:
+            group.connections -= 1
+            if not lane.carriers:
+                group.carrying.discard(lane)
+            self._next_of_group(group)
         if lane.ready:
             self._want(lane)
-        elif self._ring and not self._pumping:
-            self._want(self._ring[0])
+        self._next_dial()
         if self._stopping:
             self._settle()
 
-    @property
-    def _is_crowded(self) -> bool:
-        return self._connections >= self._caps.connections
+    def _next_dial(self) -> None:
+        if self._dials.awaited and (lane := self._dials.next_in_line()) is not None:
+            self._want(lane)
 
     def _again(self, lane: Lane, request: AttemptRequest, deliveries: Sequence[Delivery]) -> None:
         """Recipients beyond what the server takes in one transaction go in another one, now (RFC 5321 §4.5.3.1.10)."""
         again = AttemptRequest(
             request.dest, request.message, list(deliveries), request.content, request.stream, request.place
         )
-        self._cache(again)
+        self._shelf.put(again)
         for delivery in deliveries:
             self._end_ticket(request, delivery.id)
             self._known[delivery.id] = again
@@ -312,79 +485,129 @@ class Runner:
 
     # -- connections -------------------------------------------------------------------------------------------
 
-    async def _open(self, lane: Lane) -> None:
+    def _trust(self, lane: Lane) -> Trust:
+        if lane.rest.failures:
+            return Trust.FAILING
+        if lane.group is not None and lane.group.pace.known:
+            return Trust.ANSWERING
+        first = lane.ready[0]
+        return Trust.FAILING if first.deliveries and first.deliveries[0].tries > 1 else Trust.UNKNOWN
+
+    def _dial(self, lane: Lane, idle: tuple[Lane, Carrier] | None = None) -> bool:
+        """Begin to open a connection. `idle` is one of another lane of the group, which may do instead."""
+        trust = self._trust(lane)
+        if not self._dials.may_open(trust):
+            self._dials.wait(lane, trust)
+            if idle is not None:
+                idle[0].idle_carriers.append(idle[1])
+            return False
+        lane.opening += 1
+        self._dials.opening(trust)
+        if lane.group is not None:
+            lane.group.connections += 1
+        self._spawn(self._open(lane, trust, idle))
+        return True
+
+    async def _open(self, lane: Lane, trust: Trust, idle: tuple[Lane, Carrier] | None) -> None:
         began = self._clock.now()
+        failure: OpenFailure | None = None
+        opened = False
         try:
-            transport = await current_transport(lane, self._route, self._add, self._uncache)
-            failure = await self._pool.open(transport, lane) if transport is not None else None
-            unneeded = transport is None
+            transport = await current_transport(lane, self._route, self._add, self._shelf.drop)
+            if transport is not None:
+                hosts = await self._pool.hosts(transport)
+                if isinstance(hosts, OpenFailure):
+                    failure = hosts
+                elif self._joins(lane, transport, tuple(hosts)):
+                    if idle is not None and not idle[1].serves(hosts):
+                        idle[1].finish()
+                    failure = await self._pool.open(transport, lane, hosts)
+                    opened = failure is None
         except Exception as error:
             _log.exception("opening a connection failed", error, dest=lane.dest)
-            failure, unneeded = OpenFailure(BUG.because(repr(error))), False
-        if failure is None and not unneeded:
-            return
+            failure = OpenFailure(BUG.because(repr(error)))
+        self._dials.opened(trust)
+        if idle is not None:
+            self._put_back(*idle)
+        if not opened:
+            self._came_to_nothing(lane, failure, began)
+
+    def _joins(self, lane: Lane, transport: Transport, hosts: tuple[str, ...]) -> bool:
+        """The lane's group, known from now on. False: it has to wait there."""
+        now = self._clock.monotonic()
+        if lane.group is None:
+            lane.group = group = self.groups.of(transport, hosts)
+            group.connections += 1
+            lane.rest = group.rests.setdefault(hosts, lane.rest)
+            if lane.rest.lasts(now):
+                self._suspend(lane)
+                return False
+            if group.connections > group.pace.window or (group.pace.gated and group.pace.paused_until > now):
+                self._queue_at_gate(group, lane) if group.pace.gated else group.wants(lane)
+                return False
+        return True
+
+    def _put_back(self, lane: Lane, carrier: Carrier) -> None:
+        """Unless it carries for somebody else by now, it is idle where it was."""
+        if carrier in lane.carriers and carrier not in lane.idle_carriers and not self._stopping:
+            lane.idle_carriers.append(carrier)
+            if lane.ready:
+                self._want(lane)
+
+    def _came_to_nothing(self, lane: Lane, failure: OpenFailure | None, began: datetime) -> None:
         lane.opening -= 1
-        self._connections -= 1
-        if failure is not None:
+        self._dials.closed()
+        if lane.group is not None:
+            lane.group.connections -= 1
+        if failure is not None and not self._stopping:
             self._not_opened(lane, failure, began)
+        if lane.group is not None and lane.group.waiting:
+            self._next_of_group(lane.group)
+        self._next_dial()
         if self._stopping:
             self._settle()
 
     def _not_opened(self, lane: Lane, failure: OpenFailure, began: datetime) -> None:
-        if self._stopping:
+        now, group, verdict = self._clock.monotonic(), lane.group, failure.status
+        _log.info("destination failed", dest=lane.dest, reply=str(verdict), cause=verdict.cause)
+        if verdict.is_permanent:
+            self._suspend(lane, failure, began)
             return
-        if lane.carriers and failure.status.is_temporary:
-            lane.pace.full(len(lane.carriers))  # it takes no more connections of us; those there are go on
+        standing = sum(len(other.carriers) for other in group.carrying) if group is not None else 0
+        if group is not None and hear(verdict) is Heard.THROTTLED:
+            if standing:
+                group.pace.full(standing, now)  # it takes no more connections of us; those there are go on
+            else:
+                self._throttled(group, verdict, now)
+                self._defer_first(lane, failure, began)
             return
-        if failure.status.is_temporary:
-            lane.pace.failed(failure, self._clock.monotonic(), self._random.fraction())
-        _log.info("destination failed", dest=lane.dest, reply=str(failure.status), cause=failure.status.cause)
+        if group is not None and lane.carriers:
+            group.pace.full(standing, now)
+            return
+        if group is not None and not standing:
+            group.pace.failed()
+        lane.rest.failed(failure, now, self._random.fraction())
         self._suspend(lane, failure, began)
+
+    def _defer_first(self, lane: Lane, failure: OpenFailure, began: datetime) -> None:
+        """One has been tried; the others wait until the pause is over."""
+        if lane.ready:
+            first = lane.ready.popleft()
+            self.results.unreached([first], failure, began)
+            self._want(lane)
 
     def _suspend(self, lane: Lane, failure: OpenFailure | None = None, began: datetime | None = None) -> None:
         """Settle what waits here by the failure that is known, without dialling for each."""
-        failure = failure or lane.pace.why
+        failure = failure or lane.rest.why
         assert failure is not None
+        if lane.rest.why is not None:
+            self._avoided[lane.dest] = lane.rest.until
         waiting = [request for request in lane.ready if request.deliveries]
         lane.ready.clear()
         self.results.unreached(waiting, failure, began)
 
-    # -- bodies ------------------------------------------------------------------------------------------------
-
-    def _cache(self, request: AttemptRequest) -> None:
-        if request.content is not None and not request.cached:
-            request.cached = len(request.content)
-            self._cached += request.cached
-
-    def _uncache(self, request: AttemptRequest) -> None:
-        self._cached -= request.cached
-        request.cached = 0
-
-    def _read_ahead(self, lane: Lane) -> None:
-        """Begin to read the next few bodies that are not in memory."""
-        wanted = [
-            request
-            for request in islice(lane.ready, READ_AHEAD)
-            if request.content is None and request.stream is None and not request.loading
-        ]
-        for request in wanted:
-            request.loading = True
-        if wanted:
-            self._spawn(self._read(lane, wanted))
-
-    async def _read(self, lane: Lane, requests: list[AttemptRequest]) -> None:
-        try:
-            await self._bodies.load(requests)
-        except Exception as error:
-            _log.exception("messages cannot be read", error, dest=lane.dest)
-            self._unreadable(lane, requests)
-        finally:
-            for request in requests:
-                request.loading = False
-                self._cache(request)
-        self._want(lane)
-
-    def _unreadable(self, lane: Lane, requests: list[AttemptRequest]) -> None:
+    def _unreadable(self, lane: Lane, requests: Sequence[AttemptRequest], error: Exception) -> None:
+        _log.exception("messages cannot be read", error, dest=lane.dest)
         for request in requests:
             if request.content is None and request.stream is None and request in lane.ready:
                 lane.ready.remove(request)
@@ -400,7 +623,7 @@ class Runner:
                 continue
             self._end_ticket(request, delivery)
             if request.cached and (len(request.deliveries) == 1 or self._all_finished(request)):
-                self._uncache(request)
+                self._shelf.drop(request)
         if self._stopping:
             self._settle()
 
@@ -433,8 +656,7 @@ class Runner:
         if request.tickets or request not in lane.ready:
             self.results.wishes[delivery] = wish
         elif wish is Wish.RETRY:
-            lane.pace.wake()
-            self._want(lane)
+            self._wake(lane)
         else:
             found = next(d for d in request.deliveries if d.id == delivery)
             request.deliveries = [d for d in request.deliveries if d.id != delivery]
@@ -451,7 +673,7 @@ class Runner:
                     let_go.setdefault(why, []).extend(request.deliveries)
                     request.deliveries = []
             while lane.ready and not lane.ready[0].deliveries and not lane.ready[0].loading:
-                self._uncache(lane.ready.popleft())
+                self._shelf.drop(lane.ready.popleft())
         for why, deliveries in let_go.items():
             self._spawn(self._hold_by_turns(deliveries, why))
 
@@ -468,7 +690,20 @@ class Runner:
     def wake(self, dest: str) -> None:
         """Try this destination now, whatever happened."""
         if (lane := self._lanes.get(dest)) is not None:
-            lane.pace.wake()
+            self._wake(lane)
+
+    def wake_all(self) -> None:
+        """Somebody wants some of it tried now: nothing rests any more."""
+        self._avoided.clear()
+        for lane in self._lanes.values():
+            lane.rest.wake()
+
+    def _wake(self, lane: Lane) -> None:
+        lane.rest.wake()
+        self._avoided.pop(lane.dest, None)
+        if lane.group is not None:
+            lane.group.pace.wake()
+        if lane.ready:
             self._want(lane)
 
     # -- life --------------------------------------------------------------------------------------------------
@@ -509,7 +744,7 @@ class Runner:
         await asyncio.sleep(0)  # aborted connections report what was under way
 
     async def _until_quiet(self, grace: float) -> None:
-        if not self._connections:
+        if not self._dials.connections:
             return
         self._quiet = asyncio.get_running_loop().create_future()
         late = asyncio.ensure_future(self._clock.sleep(grace))
@@ -517,7 +752,7 @@ class Runner:
         late.cancel()
 
     def _settle(self) -> None:
-        if self._quiet is not None and not self._connections and not self._quiet.done():
+        if self._quiet is not None and not self._dials.connections and not self._quiet.done():
             self._quiet.set_result(None)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from postroad.accounts.freezes import TOPIC as FREEZES
-from postroad.config.schema import DeliverySettings
+from postroad.config.schema import DeliverySettings, PoolSettings, ProviderSettings, RetrySettings, RouteRule
 from postroad.delivery.mailbox import MailboxAgent
 from postroad.delivery.mx import Hosts
 from postroad.delivery.pool import Pool
+from postroad.delivery.providers import load_providers
 from postroad.delivery.rewriting import Rewriter
 from postroad.delivery.target import Craft
 from postroad.ports.attempts import StartLog
@@ -28,13 +29,15 @@ from postroad.ports.senders import Holding
 from postroad.ports.signals import Signals
 from postroad.ports.store import Store
 from postroad.ports.workers import Workers
+from postroad.queue.advice import Advice
 from postroad.queue.bodies import Bodies
 from postroad.queue.bounces import Bounces, Manner, Submit
 from postroad.queue.claims import Claims
-from postroad.queue.lanes import Route
 from postroad.queue.results import Results
 from postroad.queue.runner import Caps, Runner
-from postroad.queue.schedule import Schedule
+from postroad.queue.schedule import Schedules, usual_schedule
+from postroad.queue.steady import SteadyClock
+from postroad.routing.rules import ByDomain, Router
 
 GRACE = 10.0  # seconds that attempts under way get when we stop
 WRITE_GRACE = 5.0  # seconds that their outcomes get
@@ -56,6 +59,19 @@ class Outside:
     workers: Workers | None = None  # none: large messages are rewritten on the loop
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What the settings say beside `[delivery]`."""
+
+    routes: tuple[RouteRule, ...] = ()
+    providers: tuple[ProviderSettings, ...] = ()
+    retries: tuple[RetrySettings, ...] = ()
+    pools: tuple[PoolSettings, ...] = ()
+
+
+USUAL_WAYS = Ways()
+
+
 class Sender:
     """One for a process that has the role `sender`. `runner` is the Handoff for what is accepted here."""
 
@@ -66,13 +82,18 @@ class Sender:
         *,
         hostname: str,
         node: str,
-        route: Route,
+        route: ByDomain,
         submit: Submit,
         lost: Callable[[], None],
         own_names: Sequence[str] = (),
         freezes: Holding | None = None,
+        ways: Ways = USUAL_WAYS,
+        steady: Clock | None = None,
     ) -> None:
-        """`route` is routing.directory.Directory.route, `submit` intake.pipeline.Intake.submit_local."""
+        """`route` is routing.directory.Directory.route, `ways` what the settings say about routes, providers and
+        retries, `steady` the clock of the queue (queue.steady); `submit` intake.pipeline.Intake.submit_local.
+        `returns` makes our return addresses, `feedback` reads what comes to them, `suppressed` hears of who gets
+        nothing more."""
         clock, ids, random = outside.clock, outside.ids, outside.random
         craft = Craft(
             hostname,
@@ -91,19 +112,23 @@ class Sender:
             source=settings.source_address,
         )
         bodies = Bodies(outside.store, outside.blobs)
-        caps = Caps(settings.connections, settings.max_recipients)
+        caps = Caps(settings.connections, settings.max_recipients, settings.max_connections)
+        router = Router(route, ways.routes, settings.smarthost, self._waiting)
+        steady = steady or SteadyClock(clock)
         mailboxes = MailboxAgent(outside.store, outside.blobs, clock, outside.signals, outside.workers)
         self.runner = Runner(
             bodies,
             pool,
-            route,
+            router.route,
             outside.start_log,
             clock=clock,
             ids=ids,
             random=random,
             caps=caps,
             mailboxes=mailboxes,
+            providers=load_providers(ways.providers),
         )
+        self.runner.reroutes = bool(ways.routes)
         self.bounces = Bounces(
             outside.store,
             submit,
@@ -113,15 +138,18 @@ class Sender:
             random=random,
             manner=Manner(hostname, settings.dsn_header_only_over, settings.dsn_to_strangers),
         )
+        usual = usual_schedule(settings)
         self.results = Results(
             outside.store,
             self.bounces,
-            Schedule(settings.retry_waits, settings.expire_after, settings.warn_after),
+            usual,
             clock=clock,
             ids=ids,
             random=random,
             finished=self.runner.finished,
+            steady=steady,
         )
+        self.results.advice = Advice(Schedules(usual, ways.retries), self.runner.groups, router.other_way)
         self.runner.write_to(self.results)
         self.runner.freezes = freezes
         if freezes is not None:
@@ -132,13 +160,15 @@ class Sender:
             self.runner,
             self.results,
             outside.start_log,
-            clock=clock,
+            clock=steady,
             signals=outside.signals,
-            route=route,
             node=node,
             lost=lost,
         )
         self._clock = clock
+
+    def _waiting(self, dest: str) -> int:
+        return self.runner.waiting(dest)
 
     async def join(self) -> Ownership:
         """Become a node that sends: then `intake.hand_to(sender.runner, ownership)`."""

@@ -189,19 +189,19 @@ class Directory:
             self._addresses.drop(key)
         self._metered.clear()
 
-    def route(self, domain: str) -> Transport | Awaitable[Transport]:
+    def route(self, domain: str, *, direct: bool = False) -> Transport | Awaitable[Transport]:
         """The next hop for a domain (A-labels or an address literal), by today's rows and settings."""
         known = self._domains.get(domain)
         if known is None:
-            return self._read_route(domain)
-        return transport(domain, known.record, self.rules.routes)
+            return self._read_route(domain, direct)
+        return transport(domain, known.record, self.rules.routes, direct=direct)
 
-    async def _read_route(self, domain: str) -> Transport:
+    async def _read_route(self, domain: str, direct: bool) -> Transport:
         generation = self._generation
         record = await self._store.read(lambda tx: tx.domains.get(domain))
         if generation == self._generation:
             self._domains.put(domain, _Found(record))
-        return transport(domain, record, self.rules.routes)
+        return transport(domain, record, self.rules.routes, direct=direct)
 
     def forget(self) -> None:
         """Tenants have changed."""

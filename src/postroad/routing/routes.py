@@ -13,6 +13,8 @@ from postroad.mail.terms import Terms, TlsWish
 from postroad.ports.store import DomainKind, DomainRecord
 
 LOCAL_DEST = "local"
+FEEDBACK_DEST = "feedback"  # read here: bounces and the like that came to a return address
+HERE = frozenset((LOCAL_DEST, FEEDBACK_DEST))  # next hops that are no hosts
 WISHES = {TlsWish.REQUIRE: "!requiretls", TlsWish.WAIVE: "!tls-optional"}  # behind a next hop's key
 
 
@@ -35,6 +37,8 @@ class Transport:
     password: str = field(default="", repr=False)
     implicit_tls: bool = False
     require_tls: bool = False  # a password is never sent in the clear
+    lmtp: bool = False  # RFC 2033
+    pool: str = ""  # of source addresses; empty: the usual one
     tls: TlsWish = TlsWish.UNSAID  # of the messages that go there
 
 
@@ -46,17 +50,20 @@ class RouteSettings:
     smarthost: str = field(default="", repr=False)  # smtp://user:password@host:port, or smtps://
 
 
-def transport(domain: str, record: DomainRecord | None, settings: RouteSettings) -> Transport:
+def transport(
+    domain: str, record: DomainRecord | None, settings: RouteSettings, *, direct: bool = False
+) -> Transport:
     """The next hop for mail to `domain` (A-labels, or an address literal). `record` is our row of it, if any.
 
-    A relay domain's own host goes before the smarthost: it says where that domain lives.
+    A relay domain's own host goes before the smarthost: it says where that domain lives. `direct` passes the smarthost
+    by.
     """
     if record is not None and record.kind is DomainKind.RELAY:
-        return _to_host(record.relay_host, record.relay_port)
-    if settings.smarthost:
+        return to_host(record.relay_host, record.relay_port)
+    if settings.smarthost and not direct:
         return read_smarthost(settings.smarthost)
     if domain.startswith("["):  # RFC 5321 §5.1: an address literal is its own host
-        return _to_host(Domain(domain).literal_address or "", settings.mx_port)
+        return to_host(Domain(domain).literal_address or "", settings.mx_port)
     return _to_domain(domain, settings.mx_port)
 
 
@@ -66,7 +73,7 @@ def _to_domain(domain: str, port: int) -> Transport:
 
 
 @lru_cache(maxsize=256)
-def _to_host(host: str, port: int) -> Transport:
+def to_host(host: str, port: int) -> Transport:
     return Transport(TransportKind.HOST, host_dest(host, port), host, port)
 
 

@@ -7,7 +7,6 @@ from msgspec import structs
 from postroad.delivery.agent import AttemptRequest
 from postroad.mail.terms import Terms
 from postroad.queue.lanes import Lane
-from postroad.queue.pacing import Pace
 from postroad.testing.sending import make_delivery, make_message
 
 
@@ -17,9 +16,9 @@ def request(number, priority=0):
 
 
 def order(*priorities):
-    lane = Lane("mx:b.test", Mock(), Pace(1))
+    lane = Lane("mx:b.test", Mock())
     for number, priority in enumerate(priorities, 1):
-        lane.add(request(number, priority))
+        lane.ready.append(request(number, priority))
     return [each.message.id for each in lane.ready]
 
 
@@ -36,8 +35,8 @@ def test_lower_ones_let_the_others_pass():
 
 
 def test_an_empty_lane_forgets_ranks():
-    lane = Lane("mx:b.test", Mock(), Pace(1))
-    lane.add(request(1, -3))
+    lane = Lane("mx:b.test", Mock())
+    lane.ready.append(request(1, -3))
     lane.ready.clear()
-    lane.add(request(2))
-    assert lane._ranked is False
+    lane.ready.append(request(2))
+    assert lane.ready._ranked == {}

@@ -14,12 +14,12 @@ def test_nothing_is_soon_while_it_is_unknown_how_long_a_message_takes():
 )
 def test_what_waits_is_left_to_the_busy_while_they_will_come_for_it_soon(waiting, busy, soon):
     pace = Pace(10)
-    pace.carried(SOON / 5)
+    pace.carried(SOON / 5, 0.0)
     assert pace.soon(waiting, busy) is soon
 
 
 def test_one_slow_message_does_not_decide_alone():
     pace = Pace(10)
-    pace.carried(0.001)
-    pace.carried(0.001 + SMOOTHED_OVER * 0.001)
+    pace.carried(0.001, 0.0)
+    pace.carried(0.001 + SMOOTHED_OVER * 0.001, 0.0)
     assert pace.took == pytest.approx(0.002)

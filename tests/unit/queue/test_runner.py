@@ -83,8 +83,8 @@ class World:
         remote.listen(self.network, address)
         return remote
 
-    def route(self, domain):
-        return transport(domain, None, self.routes)
+    def route(self, message, delivery, at=""):
+        return transport(delivery.forward_path.rpartition("@")[2], None, self.routes)
 
     async def submit(self, reverse_path, recipients, content, *, bounce_of=None):
         self.reports.append((reverse_path, list(recipients), content, bounce_of))
@@ -159,14 +159,14 @@ async def test_many_messages_share_few_connections(world):
     assert all(world.state(one) is DELIVERED for one in ids)
     assert len(world.remote.taken) == 200
     assert world.remote.connections <= 12  # ten at once; one that carried a hundred messages is replaced
-    assert world.runner._cached == 0
+    assert world.runner._shelf.octets == 0
     assert not world.runner._known
 
 
 async def test_a_quick_server_gets_message_after_message_on_the_connection_that_is_busy(world):
     world.take("b@mx.test")
     await world.settle()
-    next(iter(world.runner._lanes.values())).pace.took = 0.0001
+    next(iter(world.runner._lanes.values())).group.pace.took = 0.0001
     world.take("b@mx.test")
     world.take("b@mx.test")
     world.take("b@mx.test")
@@ -177,7 +177,7 @@ async def test_a_quick_server_gets_message_after_message_on_the_connection_that_
 async def test_messages_left_to_a_connection_that_falls_silent_go_on_another_one(world):
     world.take("b@mx.test")
     await world.settle()
-    next(iter(world.runner._lanes.values())).pace.took = 0.0001
+    next(iter(world.runner._lanes.values())).group.pace.took = 0.0001
     world.remote.answers["."] = lambda _: SILENCE if world.remote.connections == 1 else "250 ok"
     world.take("b@mx.test")
     await world.settle()
@@ -216,7 +216,7 @@ async def test_connections_in_all_are_limited_and_shared_out_in_turn():
     ids = [world.take(f"b@d{number % 6}.test")[0] for number in range(60)]
     for _ in range(40):
         await world.tick()
-        assert world.runner._connections <= 2
+        assert world.runner._dials.connections <= 2
     assert all(one in world.store.results and world.state(one) is DELIVERED for one in ids)
     assert all(len(host.taken) == 10 for host in hosts)
 
@@ -380,7 +380,7 @@ async def test_the_route_is_asked_at_each_attempt(world):
     assert world.state(one) is DELIVERED
     assert len(smart.taken) == 1
     assert world.remote.connections == 0
-    assert world.runner._cached == 0
+    assert world.runner._shelf.octets == 0
     assert world.store.results[one].dest is None  # it is done: where it would have gone does not matter
 
 
@@ -390,7 +390,7 @@ async def test_a_body_not_in_memory_is_read_when_its_turn_comes(world):
     assert world.state(one) is DELIVERED
     assert world.remote.taken[0].content == CONTENT
     assert world.bodies.loads == 1
-    assert world.runner._cached == 0
+    assert world.runner._shelf.octets == 0
 
 
 async def test_a_body_that_cannot_be_read_defers_its_message_alone(world):
@@ -442,7 +442,7 @@ async def test_a_wish_for_what_waits_is_applied_at_once(world, wish, state, even
     assert world.store.events(one) == events
     assert world.state(two) is DELIVERED
     assert world.remote.taken[0].recipients == ["c@mx.test"]
-    assert world.runner._cached == 0
+    assert world.runner._shelf.octets == 0
 
 
 @pytest.mark.parametrize(
@@ -571,4 +571,4 @@ async def test_forgotten_destinations_leave_nothing_behind(world):
     await world.settle()
     await world.tick(15)
     assert world.runner._lanes == {}
-    assert world.runner._connections == 0
+    assert world.runner._dials.connections == 0

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
@@ -50,7 +50,8 @@ DELIVERY_FROM = "FROM delivery JOIN dest ON dest.id = delivery.dest"
 _ENTRY = f"SELECT {DELIVERY_COLUMNS}, {MESSAGE_COLUMNS} {DELIVERY_FROM} JOIN message ON message.id = delivery.message"
 _OPEN = "delivery.state IN ('queued', 'held')"  # as the index delivery_open says it
 _MOST = 5  # senders and destinations named in a tally
-_DESTINATIONS = 64  # looked at in one claim
+_DESTINATIONS = 64  # looked at together
+_LOOKS = 64  # in one claim: a unit of bulk work stays short
 TWICE = "possibly sent twice: the server stopped while an attempt was under way"
 
 
@@ -97,17 +98,28 @@ class Deliveries:
 
     # --- owners ---
 
-    def claim_due(self, node: NodeId, epoch: int, *, now: datetime, limit: int, lease: timedelta) -> list[QueueEntry]:
+    def claim_due(
+        self,
+        node: NodeId,
+        epoch: int,
+        *,
+        now: datetime,
+        limit: int,
+        lease: timedelta,
+        avoid: Mapping[str, datetime] | None = None,
+    ) -> list[QueueEntry]:
         """Through dest(next_due), then delivery(dest, due): a global ORDER BY due would read the whole queue."""
         claimed: list[DeliveryId] = []
-        while len(claimed) < limit:
-            dests = [
-                row[0]
-                for row in self._connection.rows(
-                    f"SELECT id FROM dest WHERE next_due <= ? ORDER BY next_due, id LIMIT ?{self._locking}",
-                    (moment(now), _DESTINATIONS),
-                )
-            ]
+        looks = 0
+        while len(claimed) < limit and looks < _LOOKS:
+            looks += 1
+            found = self._connection.rows(
+                f"SELECT id, name FROM dest WHERE next_due <= ? ORDER BY next_due, id LIMIT ?{self._locking}",
+                (moment(now), _DESTINATIONS),
+            )
+            dests = self._not_avoided(found, avoid or {}, now)
+            if not dests and found:
+                continue
             if not dests:
                 break
             share = max(1, (limit - len(claimed)) // len(dests))
@@ -120,6 +132,14 @@ class Deliveries:
             if len(claimed) == before:  # what is left is locked by another node, or hints that were out of date
                 break
         return self._entries(claimed)
+
+    def _not_avoided(self, found: Sequence[Row], avoid: Mapping[str, datetime], now: datetime) -> list[int]:
+        """The hints of those to be left alone are put off, so that they do not stand before all others."""
+        later = [(moment(until), number) for number, name in found if (until := avoid.get(name, now)) > now]
+        if not later:
+            return [row[0] for row in found]
+        self._connection.run_many("UPDATE dest SET next_due = ? WHERE id = ?", later)
+        return [number for number, name in found if avoid.get(name, now) <= now]
 
     def _claim_of(self, dest: int, now: datetime, share: int) -> list[DeliveryId]:
         rows = self._connection.rows(
