@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from postroad.mail.parameters import strip_comments
 
@@ -20,12 +21,14 @@ _DATE = re.compile(
 
 def parse_date(value: bytes) -> datetime | None:
     """The time in UTC; None when `value` is not a date."""
-    return _usual_date(value) or _any_date(value[:200].strip())
+    return _usual_date(value[:40]) or _any_date(value[:200].strip())
 
 
+@lru_cache(maxsize=64)
 def _usual_date(value: bytes) -> datetime | None:
-    """As RFC 5322 §3.3 has it, `Mon, 24 Nov 2025 09:05:07 +0100`, by no more than slices; None: look closer."""
-    words = value[:40].split(maxsplit=6)
+    """As RFC 5322 §3.3 has it, `Mon, 24 Nov 2025 09:05:07 +0100`, by no more than slices; None: look closer. Mail that
+    comes in bursts, to many recipients, has the same date."""
+    words = value.split(maxsplit=6)
     if len(words) < 6 or len(words[3]) != 4 or len(words[4]) != 8 or len(words[5]) != 5:
         return None
     number = _MONTHS.get(words[2].lower())

@@ -8,9 +8,11 @@ Every search goes forward and stops where the next one begins, so the work grows
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -27,6 +29,7 @@ ENTITY_FIELDS = frozenset(
 MESSAGE_FIELDS = ENTITY_FIELDS | {
     b"date", b"subject", b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc", b"in-reply-to", b"message-id",
 }  # fmt: skip
+_CONTENT = b"content-"
 _REPEATED = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
 
 _TEXT = ContentType(b"TEXT", b"PLAIN", ((b"CHARSET", b"US-ASCII"),))  # RFC 2045 §5.2
@@ -69,21 +72,31 @@ def index(content: bytes) -> Part:
 def header_fields(block: bytes, wanted: frozenset[bytes] = MESSAGE_FIELDS) -> dict[bytes, bytes]:
     """The wanted fields of a header block, unfolded. Addresses of repeated fields are joined, so that no client can be
     shown another From than the one that was checked; of other repeated fields the first counts."""
-    if b"\n " in block or b"\n\t" in block:
-        block = block.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t").replace(b"\n ", b" ").replace(b"\n\t", b"\t")
     fields: dict[bytes, bytes] = {}
-    for line in block.split(b"\n"):
-        name, colon, value = line.partition(b":")
-        name = name.lower()
-        if name not in wanted:
-            name = name.rstrip(b" \t")  # "Subject : x", RFC 5322 §4.5
-            if name not in wanted or not colon:
-                continue
+    for spelt, folded in _finder(wanted)(b"\n" + block):
+        name = spelt.lower()
+        value = _unfolded(folded) if b"\n" in folded else folded
         if name not in fields:
             fields[name] = value.strip()
         elif name in _REPEATED:
             _join(fields, name, value)
     return fields
+
+
+@lru_cache(maxsize=16)
+def _finder(wanted: frozenset[bytes]) -> Callable[[bytes], list[tuple[bytes, bytes]]]:
+    """All wanted fields of a block with a line feed in front of it, as one search: a loop over the lines takes twice as
+    long for a short block, and five times for one of forty fields of which we want six."""
+    first = b"".join({name[:1] + name[:1].upper() for name in wanted})
+    others = [re.escape(name) for name in wanted if not name.startswith(_CONTENT)]
+    entity = b"|".join(re.escape(name[len(_CONTENT) :]) for name in wanted if name.startswith(_CONTENT))
+    names = b"|".join((*others, b"content-(?:%b)" % entity))
+    between = rb"(?:[ \t]|\r?\n[ \t])*:"  # "Subject : x", RFC 5322 §4.5
+    return re.compile(rb"\n(?=[%b])(%b)%b(.*(?:\n[ \t].*)*)" % (first, names, between), re.IGNORECASE).findall
+
+
+def _unfolded(value: bytes) -> bytes:
+    return value.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t").replace(b"\n ", b" ").replace(b"\n\t", b"\t")
 
 
 def _join(fields: dict[bytes, bytes], name: bytes, value: bytes) -> None:

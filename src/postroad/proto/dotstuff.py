@@ -72,7 +72,10 @@ class DotReader:
 
     def feed(self, data: bytes) -> Piece:
         """Take bytes from the wire; `raw` may be empty. Not to be called again after the end."""
-        buffer = self._held + data if self._held else data
+        if self._held is CRLF and data and data[0] != 0x2E:  # nothing was read before, and no dot is behind that CRLF:
+            self._held, self._first, buffer = b"", False, data  # it has done its duty, and is not copied
+        else:
+            buffer = self._held + data if self._held else data
         dot = buffer.find(_STUFFED)  # one pass for most buffers: no line begins with a dot, so nothing ends here
         end = buffer.find(END, dot) if dot >= 0 else -1
         if end >= 0:

@@ -85,7 +85,10 @@ class SmtpServer(ContentConversation):
         body = self._body
         if body is not None:
             return self._read_body(body) if isinstance(body, BodyReader) else self._read_chunk(body)
-        line = self._buffer.take_line(MAX_AUTH_LINE)
+        buffer = self._buffer
+        if not buffer._data and not self._eof:
+            return Signal.NEED_DATA
+        line = buffer.take_line(MAX_AUTH_LINE)
         if line is None:
             return self._need_data() if self._progress.hello else self._before_hello()
         return self._exchange_line(line) if self._exchanging else self._command_line(line)
