@@ -252,6 +252,15 @@ class LoginDialogue:
             await waiting
 
     def _admit(self, login: Login) -> Waiting:
+        tls = self._connection.tls
+        _log.debug(
+            "logged in",
+            service=self._logins.service,
+            connection=self._called,
+            client=self._client,
+            mechanism=self._mechanism or "password",  # of a command: LOGIN of IMAP, PASS of POP3
+            tls=tls.version if tls is not None else "",
+        )
         self._forget()
         return self._speaker.admit(login)
 

@@ -72,9 +72,9 @@ EXTENSIONS = (
     Extension("DELIVERBY", 2852, _always, privileged=True),
     Extension("MT-PRIORITY", 6710, _always, privileged=True),
     Extension("XCLIENT", 0, lambda offer: " ".join(ATTRIBUTES) if offer.may_introduce else None),  # Postfix's
-    Extension("HELP", 5321, _always),
     Extension("STARTTLS", 3207, lambda offer: "" if offer.starttls else None),
     Extension("AUTH", 4954, lambda offer: " ".join(offer.auth_mechanisms) or None),
+    Extension("HELP", 5321, _always),  # last: some clients find a word only where a hyphen stands before it
 )
 
 
