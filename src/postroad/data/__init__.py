@@ -1,1 +1,14 @@
-"""Tables that ship as files."""
+"""Tables that ship as files, in TOML. Read when first asked for."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@cache
+def table(name: str) -> dict[str, Any]:
+    """The table `name.toml`, as it stands in the file."""
+    return tomllib.loads((files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))

@@ -77,7 +77,7 @@ def _recipient(fields: Fields) -> ReturnedRecipient:
         reply_code=reply_code,
         enhanced=more_telling(spoken, status_code(fields.get("status", ""))),
         diagnostic=words,
-        remote=typed(fields.get("remote-mta", "")),
+        remote=host_name(fields.get("remote-mta", "")),
         original=bare(original) if original != address else "",
         stage=stage_of(words),
     )
@@ -112,6 +112,11 @@ def typed(value: str) -> str:
     """`smtp; 550 no` or `dns; mx.example.com` without its type."""
     kind, semicolon, rest = value.partition(";")
     return rest.strip() if semicolon and len(kind) <= 40 and " " not in kind.strip() else value.strip()
+
+
+def host_name(value: str) -> str:
+    """`dns; mx.example.com. (192.0.2.1, the server for the domain)` without type and remarks."""
+    return re.split(r"[\s()|;,]", typed(value), maxsplit=1)[0].strip("[].")
 
 
 def bare(address: str) -> str:

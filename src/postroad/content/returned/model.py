@@ -49,6 +49,7 @@ class ReturnedRecipient(Struct, frozen=True, gc=False):
     remote: str = ""  # the server that said so, where another than the reporter did
     original: str = ""  # the recipient as the sender named it, where that differs (ORCPT)
     stage: Stage = Stage.UNKNOWN
+    context: str = ""  # what the report says besides: to be looked at where `diagnostic` does not tell enough
 
 
 class Original(Struct, frozen=True):
@@ -63,7 +64,7 @@ class Original(Struct, frozen=True):
 
 
 class Returned(Struct, frozen=True):
-    """One message, read. `recipients` is empty where `kind` is NONE, AUTO_REPLY or CHALLENGE."""
+    """One message, read. The recipient of an AUTO_REPLY or a CHALLENGE is who answered: to them it was delivered."""
 
     kind: Kind = Kind.NONE
     recipients: tuple[ReturnedRecipient, ...] = ()

@@ -10,18 +10,21 @@ from postroad.mail.status import EnhancedCode
 LOOKED_AT = 4000  # characters of a reply
 
 # `550`, `550-5.1.1`, `#550`, `(550)`; not a part of a longer number, an address or a host's name
-_REPLY_CODE = re.compile(r"(?<![\w.@:/=+-])[#(\[]?([245][0-5]\d)(?=[\s#)\]:;,-]|\Z)(?!-\d{2})")
+_REPLY_CODE = re.compile(r"(?:(?<![\w.@:/=+-])|(?<=\s:))[#(\[]?([245][0-5]\d)(?=[\s#)\]:;,-]|\Z)(?!-\d{2})")
 _ENHANCED = re.compile(r"(?<![\w.@-])[#(\[]?([245]\.\d{1,2}\.\d{1,3})(?![\d.]*\d|\w)", re.ASCII)
 _STAGES = tuple(
     (re.compile(pattern), stage)
     for pattern, stage in (
-        (r"(?i:end of data|end-of-data|after data|message body)|\bDOT\b", Stage.DATA),
-        (r"(?i:\bRCPT\b)", Stage.RCPT),
-        (r"(?i:\bMAIL FROM\b|\bMAIL command)", Stage.MAIL),
+        (r"(?i:end of data|end-of-data|after data|message body|failed after i sent the message)|\bDOT\b", Stage.DATA),
+        (r"(?i:\bRCPT\b|does not like recipient|rejected recipient)", Stage.RCPT),
+        (r"(?i:\bMAIL FROM\b|\bMAIL command|but sender was rejected|\[MAIL_FROM\])", Stage.MAIL),
         (r"\bDATA\b", Stage.DATA),
-        (r"\b(?:EHLO|HELO|LHLO)\b", Stage.HELO),
+        (r"\b(?:EHLO|HELO|LHLO)\b|but my name was rejected", Stage.HELO),
         (r"\bSTARTTLS\b", Stage.TLS),
-        (r"(?i:initial connection|initial (?:server )?greeting|waiting for greeting)", Stage.CONNECT),
+        (
+            r"(?i:initial connection|initial (?:server )?greeting|waiting for greeting|but greeting failed)",
+            Stage.CONNECT,
+        ),
     )
 )
 
