@@ -177,3 +177,35 @@ def test_listed_modules_exist_and_cite_their_rfc() -> None:
     wrong = [(number, module) for number, modules in index().items() for module in modules
              if module not in found.get(number, set())]  # fmt: skip
     assert wrong == []
+
+
+SURVEYED = [
+    2033, 2034, 2852, 3030, 3207, 3461, 3462, 3463, 3464, 4865, 4954, 5248, 5321, 5322, 5802, 6409, 6531, 6532, 6533,
+    6710, 7628, 7677, 9422,
+]  # fmt: skip
+
+
+def sections() -> list[tuple[int, str, str, str]]:
+    """(RFC, section, status, where) of each surveyed section."""
+    head, *lines = (DOCS / "rfc/sections.tsv").read_text().splitlines()
+    assert head.split("\t") == ["rfc", "section", "about", "status", "where"]
+    rows = [line.split("\t") for line in lines]
+    assert all(len(row) == 5 and all(row) for row in rows)
+    return [(int(rfc), section, status, where) for rfc, section, _, status, where in rows]
+
+
+def test_standards_of_smtp_are_gone_through_section_by_section() -> None:
+    rows = sections()
+    assert sorted({rfc for rfc, *_ in rows}) == SURVEYED
+    assert set(SURVEYED) <= set(index())
+    assert len({(rfc, section) for rfc, section, *_ in rows}) == len(rows)
+    assert {status for _, _, status, _ in rows} <= {"kept", "part", "differs", "left", "none"}
+
+
+def test_sections_name_what_is_there() -> None:
+    quirks = {line.split("|")[1].strip() for line in (DOCS / "quirks.md").read_text().splitlines() if "|" in line}
+    for rfc, section, status, where in sections():
+        if status in ("kept", "part"):
+            assert all((SOURCE / module).is_file() for module in where.split()), f"RFC {rfc} §{section}: {where}"
+        elif status == "differs":
+            assert where in quirks, f"RFC {rfc} §{section}: no row {where!r} in docs/quirks.md"

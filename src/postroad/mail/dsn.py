@@ -1,4 +1,5 @@
-"""Delivery status notifications (RFC 3464): written for people first, machines second, and read back.
+"""Delivery status notifications (RFC 3464, in the multipart/report of RFC 3462): written for people first, machines
+second, and read back.
 
 To senders whose own address is internationalized they go in the forms of RFC 6533, to all others in ASCII forms. Pure:
 time, message id and boundary come from the caller. Who gets a report, and who must not, `queue.bounces` decides.

@@ -1,4 +1,5 @@
-"""One outcome, rendered to SMTP, DSN, event and log (RFC 5321 §4.2, RFC 3463).
+"""One outcome, rendered to SMTP, DSN, event and log (RFC 5321 §4.2; codes of RFC 3463 and of the registry
+that RFC 5248 keeps).
 
 A `Status` is a value: what we answer to a client, and what a remote server answered for one recipient.
 """

@@ -14,14 +14,28 @@ from postroad.mail.header import Header, date_time
 _HELO_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]")
 
 
-def received(origin: Origin, *, by: str, id: str, when: datetime, recipient: str = "") -> bytes:  # noqa: A002
+def received(
+    origin: Origin,
+    *,
+    by: str,
+    id: str,  # noqa: A002
+    when: datetime,
+    recipient: str = "",
+    utf8: bool = False,
+) -> bytes:
     """Our Received field. `recipient` is given only when there is a single one: more would tell recipients of each
-    other (RFC 5321 §7.6)."""
+    other (RFC 5321 §7.6). `utf8`: the transaction was one for SMTPUTF8."""
+    protocol = _utf8_protocol(origin.protocol) if utf8 else origin.protocol
     tls = f"\r\n\t({origin.tls.version} {origin.tls.cipher})" if origin.tls else ""
     destination = f"\r\n\tfor <{recipient}>" if recipient else ""
     return (
-        f"Received: {_from(origin)}by {by} with {origin.protocol} id {id}{tls}{destination};\r\n\t{date_time(when)}\r\n"
+        f"Received: {_from(origin)}by {by} with {protocol} id {id}{tls}{destination};\r\n\t{date_time(when)}\r\n"
     ).encode()
+
+
+def _utf8_protocol(protocol: str) -> str:
+    """RFC 6531 §3.7.3: ESMTPSA is UTF8SMTPSA then, LMTPS is UTF8LMTPS."""
+    return f"UTF8{protocol.removeprefix('E')}" if protocol.startswith(("ESMTP", "LMTP")) else protocol
 
 
 def _from(origin: Origin) -> str:

@@ -38,6 +38,18 @@ def test_the_protocol_is_named_as_rfc_3848_says(origin, word):
     assert word in lines(origin)
 
 
+@pytest.mark.parametrize(
+    ("origin", "word"),
+    [
+        (Origin("submission", "c", account="a@b", tls=TlsInfo("TLSv1.3", "X")), b"with UTF8SMTPSA id"),
+        (Origin("lmtp", "c", client="::1", helo="h"), b"with UTF8LMTP id"),
+        (Origin("local", "c"), b"with local id"),
+    ],
+)
+def test_internationalized_mail_has_words_of_its_own(origin, word):
+    assert word in received(origin, by="mx.test", id="0abc", when=WHEN, utf8=True)
+
+
 def test_an_ipv6_client_and_tls():
     text = lines(Origin("mx", "c", client="2001:db8::1", helo="h.example", tls=TlsInfo("TLSv1.3", "TLS_AES")))
     assert "from h.example ([IPv6:2001:db8::1])" in text
