@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from postroad.content.reasons import Fault, Meaning, Pace, Reason, meaning
 from postroad.content.replies import Pattern, fits, plain, replies, speaker_of
 from postroad.content.returned.model import Kind, ReturnedRecipient, Stage
+from postroad.content.returned.wording import stage_of
 from postroad.mail.dsn import Action
 from postroad.mail.status import EnhancedCode, Status
 
+OURSELVES = "postroad"  # the speaker of what no other server said
 MAX_WORDS = 2000  # characters of a reply that are looked at
 
 
@@ -81,16 +84,29 @@ class Cause(Struct, frozen=True):
 
 def classify(status: Status, *, stage: Stage = Stage.UNKNOWN, host: str = "") -> Cause:
     """One reply, as an attempt got it. `host` is the server that gave it, where `status.remote` is not it."""
-    words = status.diagnostic or status.text
+    words, host = status.diagnostic, host or status.remote
+    if not words:  # ours: nobody has answered
+        words, host = f"{status.text}; {status.cause}", OURSELVES
     return _judge(
         words,
-        status.cause,
+        "",
         reply_code=status.reply_code,
         enhanced=status.enhanced,
-        stage=stage,
-        host=host or status.remote,
+        stage=stage or stage_of(status.cause),
+        host=host,
         permanent=status.is_permanent,
     )
+
+
+@lru_cache(maxsize=1024)
+def _reason(status: Status) -> str:
+    """Remembered, for the recipients of one transaction share a status."""
+    return classify(status).reason.value
+
+
+def reasoned(status: Status) -> Status:
+    """A failure with the name of its reason, to be stored with it."""
+    return status if status.reason or status.is_success else structs.replace(status, reason=_reason(status))
 
 
 def classify_returned(recipient: ReturnedRecipient, kind: Kind = Kind.BOUNCE) -> Cause:

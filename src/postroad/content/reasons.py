@@ -53,6 +53,7 @@ class Reason(StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     SUPPRESSED = "suppressed"
     WITHDRAWN = "withdrawn"
+    OUR_TROUBLE = "our_trouble"
     COMPLAINT = "complaint"
     AUTO_REPLY = "auto_reply"
     CHALLENGE = "challenge"

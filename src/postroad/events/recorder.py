@@ -75,6 +75,7 @@ class Recorder:
             reply=str(status),
             host=host,
             cause=status.cause,
+            reason=status.reason,
             attempt=delivery.tries,
             next=next_due.isoformat(timespec="seconds"),
         )

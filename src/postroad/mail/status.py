@@ -36,7 +36,7 @@ class Status(Struct, frozen=True, gc=False):
     """What happened to a command, a message or one recipient.
 
     `text` is safe for a stranger; `cause` is for the operator; `remote` names the server that spoke (empty: we did);
-    `diagnostic` is what the remote said, word for word.
+    `diagnostic` is what the remote said, word for word; `reason` is the name that a failure has in content.reasons.
     """
 
     reply_code: int
@@ -45,6 +45,7 @@ class Status(Struct, frozen=True, gc=False):
     cause: str = ""
     remote: str = ""
     diagnostic: str = ""
+    reason: str = ""
 
     @property
     def is_success(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import structs
 
+from postroad.content.classify import reasoned
 from postroad.delivery.agent import AttemptRequest, OpenFailure
 from postroad.events.model import FINAL_KIND
 from postroad.events.recorder import Recorder
@@ -231,6 +232,7 @@ class Results:
         if verdict.is_success:
             event = self._recorder.final(delivery, DeliveryState.DELIVERED, now, reply=str(verdict), host=host)
             return self._result(delivery, DeliveryState.DELIVERED, verdict, now), event
+        verdict = reasoned(verdict)
         if verdict.is_permanent or wish is Wish.BOUNCE:
             return self._failure(delivery, DeliveryState.BOUNCED, verdict, host, now)
         if wish is Wish.CANCEL:
@@ -244,7 +246,9 @@ class Results:
         deadline = message.terms.deadline if message.terms is not None else None
         if deadline is not None and message.terms is not None:
             if steady >= deadline and message.terms.returns_late:
-                return self._failure(delivery, DeliveryState.EXPIRED, TOO_LATE.because(str(verdict)), host, now)
+                return self._failure(
+                    delivery, DeliveryState.EXPIRED, reasoned(TOO_LATE.because(str(verdict))), host, now
+                )
             due = deadline if due is not None and steady < deadline < due else due
         if due is None:
             return self._failure(delivery, DeliveryState.EXPIRED, verdict, host, now)
@@ -273,7 +277,9 @@ class Results:
     def _failure(
         self, delivery: Delivery, state: DeliveryState, verdict: Status, host: str, now: datetime
     ) -> tuple[DeliveryResult, Event]:
-        event = self._recorder.final(delivery, state, now, reply=str(verdict), host=host, cause=verdict.cause)
+        event = self._recorder.final(
+            delivery, state, now, reply=str(verdict), host=host, cause=verdict.cause, reason=verdict.reason
+        )
         return self._result(delivery, state, verdict, now), event
 
     def _result(
@@ -400,6 +406,8 @@ def _tell(event: Event, verdict: Status, attempt: Attempt | None, host: str) -> 
         fields["reply"] = str(verdict)
     if verdict.cause:
         fields["cause"] = verdict.cause
+    if reason := event.detail.get("reason"):
+        fields["reason"] = reason
     _log.info(event.kind, **fields)
 
 

@@ -63,7 +63,7 @@ def status_text(status: Status | None) -> str | None:
         return None
     enhanced = str(status.enhanced) if status.enhanced else ""
     parts = (status.reply_code, enhanced, status.text, status.cause, status.remote, status.diagnostic)
-    return encode_json(parts).decode()
+    return encode_json((*parts, status.reason) if status.reason else parts).decode()
 
 
 def status_of(text: str | None) -> Status | None:

@@ -21,8 +21,10 @@ _STAGES = tuple(
         (r"\bDATA\b", Stage.DATA),
         (r"\b(?:EHLO|HELO|LHLO)\b|but my name was rejected", Stage.HELO),
         (r"\bSTARTTLS\b", Stage.TLS),
+        (r"\bAUTH\b", Stage.AUTH),
         (
-            r"(?i:initial connection|initial (?:server )?greeting|waiting for greeting|but greeting failed)",
+            r"(?i:refused at connection|initial connection|initial (?:server )?greeting|waiting for greeting"
+            r"|but greeting failed)",
             Stage.CONNECT,
         ),
     )
