@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from postroad.app.arguments import Arguments
 from postroad.app.sendmail import sendmail
-from postroad.ports.store import DeliveryState
+from postroad.ports.store import DeliveryState, Refused
 from postroad.reports.story import Story
 from postroad.testing.site import ALICE, BOB, Site, delivery_to, kinds, running_site, states
 
@@ -58,6 +60,31 @@ async def test_programs_of_this_machine_are_told(tmp_path: Path) -> None:
         assert kinds(story, NO) == ["queued", "bounced", "report-sent"]
         (report,) = await site.inbox(ALICE)
         assert "from cron" in report.as_string()
+
+
+async def test_a_program_says_by_options_what_to_report(tmp_path: Path) -> None:
+    async with running_site(tmp_path) as site:
+        said = {"sender": ALICE, "recipients": [NO], "ret": "hdrs", "envid": "job+7", "notify": "failure,delay"}
+        await sendmail(site.node.services, Arguments(said, content_of(b"Subject: from cron\n\nsecret\n")))
+        sent, *_ = await site.messages()
+        await site.settled(sent.id)
+        (report,) = await site.inbox(ALICE)
+        (message_fields, _) = list(report.iter_parts())[1].get_payload()
+        assert message_fields["Original-Envelope-Id"] == "job+7"
+        assert "secret" not in report.as_string()
+        said = {**said, "notify": "never"}
+        await sendmail(site.node.services, Arguments(said, content_of(b"Subject: hush\n\nx\n")))
+        silent = next(row for row in await site.messages() if row.subject == "hush")
+        await site.settled(silent.id)
+        assert await reports(site) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"notify": "never,delay"}, {"ret": "all"}, {"envid": "x" * 200}])
+async def test_what_reports_cannot_be_is_refused(tmp_path: Path, wrong: dict[str, str]) -> None:
+    async with running_site(tmp_path) as site:
+        arguments = Arguments({"sender": ALICE, "recipients": [NO], **wrong}, content_of(b"Subject: x\n\nx\n"))
+        with pytest.raises(Refused):
+            await sendmail(site.node.services, arguments)
 
 
 async def content_of(data: bytes) -> AsyncIterator[bytes]:

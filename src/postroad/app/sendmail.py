@@ -15,6 +15,9 @@ from postroad.intake.fields import wire_lines
 from postroad.mail.addresses import MISSING_DOMAIN, parse_addresses
 from postroad.mail.header import Header
 from postroad.ports.store import DomainKind, Refused, Tx
+from postroad.proto.smtp.encodings import encode_xtext
+from postroad.proto.smtp.parameters import MailParameters, RcptParameters, read_mail_parameters, read_rcpt_parameters
+from postroad.proto.smtp.reply import CommandFault
 
 _RECIPIENT_FIELDS = (b"to", b"cc", b"bcc")
 
@@ -35,9 +38,21 @@ async def sendmail(services: Services, arguments: Arguments) -> dict[str, Any]:
     if not header.has(b"from") and sender:
         content = _from_field(arguments.text("full_name"), sender) + content
     recipients = [await _complete(services, recipient) for recipient in dict.fromkeys(recipients)]
-    status = await services.intake.submit_local(sender, recipients, content)
+    parameters, wish = _wishes(arguments)
+    status = await services.intake.submit_local(sender, recipients, content, parameters=parameters, wish=wish)
     enhanced = str(status.enhanced or "")
     return {"reply_code": status.reply_code, "enhanced": enhanced, "text": f"{status}{_why(status.cause)}"}
+
+
+def _wishes(arguments: Arguments) -> tuple[MailParameters, RcptParameters]:
+    """What -R, -V and -N ask of reports (RFC 3461 §4), for the message and for each recipient."""
+    given = {"RET": arguments.text("ret"), "ENVID": encode_xtext(arguments.text("envid"))}
+    notify = arguments.text("notify")
+    try:
+        mail = read_mail_parameters(" ".join(f"{word}={value}" for word, value in given.items() if value))
+        return mail, read_rcpt_parameters(f"NOTIFY={notify}" if notify else "")
+    except CommandFault as fault:
+        raise Refused(str(fault)) from None
 
 
 def _why(cause: str) -> str:

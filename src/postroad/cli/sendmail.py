@@ -7,6 +7,7 @@ without a running server it is 75: try again later.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 
@@ -28,6 +29,12 @@ EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_TEMPFAIL, EX_NOPERM, 
 
 _WITH_VALUE = frozenset("fFrBCNRVXphLoO")  # options of one letter that take a value, here or in the next word
 _MODES = frozenset({"bm"})
+_NOTIFY = re.compile(r"never|(success|failure|delay)(,(success|failure|delay))*", re.IGNORECASE)
+_REPORTS = {  # option: the argument, what it may be, and how to say so
+    "N": ("notify", _NOTIFY, "never, or some of failure,delay,success"),
+    "R": ("ret", re.compile("full|hdrs", re.IGNORECASE), "full or hdrs"),
+    "V": ("envid", re.compile(r"[!-~]{1,60}"), "a name of your own without blanks, of at most 60 characters"),
+}
 
 
 @dataclass(slots=True)
@@ -38,6 +45,7 @@ class _Call:
     full_name: str = ""
     from_header: bool = False  # -t: recipients stand in the header
     dot_ends: bool = True  # a line with one dot ends the message, unless -i
+    reports: dict[str, str] = field(default_factory=dict)  # what -N, -R and -V ask of reports
     recipients: list[str] = field(default_factory=list)
 
 
@@ -56,6 +64,9 @@ def sendmail(context: Context, words: tuple[str, ...]) -> None:
     -i, -oi    a line with a single dot does not end the message
     -f SENDER  the envelope sender; -f '<>' for none
     -F NAME    the full name, for a message without From
+    -N WHEN    when to report to the sender: never, or some of failure,delay,success
+    -R WHAT    what of the message a report brings back: full or hdrs
+    -V NAME    your own name for the message, which reports repeat
     Other classic options are taken and change nothing.
 
     \b
@@ -79,6 +90,7 @@ def _run(context: Context, words: tuple[str, ...]) -> int:
             "full_name": call.full_name,
             "recipients": call.recipients,
             "from_header": call.from_header,
+            **call.reports,
         }
         answer = context.run(change_running(context.settings, "sendmail", arguments, content))
     except _Usage as error:
@@ -151,6 +163,11 @@ def _set(call: _Call, letter: str, value: str) -> None:
         call.sender = value if value != "" else "<>"
     elif letter == "F":
         call.full_name = value
+    elif letter in _REPORTS:
+        name, allowed, told = _REPORTS[letter]
+        if not allowed.fullmatch(value):
+            raise _Usage(f"-{letter} wants {told}")
+        call.reports[name] = value
     elif letter == "o" and value == "i":
         call.dot_ends = False
 

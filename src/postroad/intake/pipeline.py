@@ -428,18 +428,24 @@ class Intake:
         origin: Origin | None = None,
         account: AccountRecord | None = None,
         bounce_of: MessageId | None = None,
+        parameters: MailParameters = NO_PARAMETERS,
+        wish: RcptParameters = NO_RCPT_PARAMETERS,
     ) -> Status:
-        """Take a message of this machine: sendmail, send, our own bounces. All of its recipients, or none."""
+        """Take a message of this machine: sendmail, send, our own bounces. All of its recipients, or none.
+
+        `wish` is for each of the recipients."""
         try:
             sender_path = parse_reverse_path(reverse_path)
             paths = [parse_forward_path(recipient) for recipient in recipients]
         except AddressError as error:
             return status(553, "5.1.3", str(error))
-        transaction = self.begin(origin or LOCAL_ORIGIN, sender_path, len(content), account=account)
+        transaction = self.begin(
+            origin or LOCAL_ORIGIN, sender_path, len(content), account=account, parameters=parameters
+        )
         if isinstance(transaction, Status):
             return transaction
         for path in paths:
-            answer = self.recipient(transaction, path)
+            answer = self.recipient(transaction, path, wish)
             judged = answer if isinstance(answer, Status) else await answer
             if not judged.is_success:
                 return judged.because(judged.cause or str(path))

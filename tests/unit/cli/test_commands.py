@@ -266,7 +266,14 @@ class TestSendmail:
 
     @pytest.mark.parametrize(
         ("words", "told"),
-        [((), "no recipients"), (("-bp",), "-bp is not done here"), (("-t", "-f"), "-f needs a value")],
+        [
+            ((), "no recipients"),
+            (("-bp",), "-bp is not done here"),
+            (("-t", "-f"), "-f needs a value"),
+            (("-t", "-N", "never,delay"), "-N wants never, or"),
+            (("-t", "-Rall"), "-R wants full or hdrs"),
+            (("-t", "-V", "a b"), "-V wants a name"),
+        ],
     )
     def test_wrong_use_is_64(self, shell: Shell, words: tuple[str, ...], told: str) -> None:
         code, output = self.run(shell, *words)
