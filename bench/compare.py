@@ -6,7 +6,8 @@ import argparse
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from bench.harness import CpuGroup, find, median_line, say
@@ -16,6 +17,7 @@ Pair = tuple[float, float]  # messages per CPU second, messages per second
 
 class Server(Protocol):
     name: str
+    host: str
     group: CpuGroup
 
     @property
@@ -25,11 +27,11 @@ class Server(Protocol):
     def stop(self) -> None: ...
 
 
-def send(port: int, *, messages: int, size: int, sessions: int, many: bool, to: str) -> None:
+def send(port: int, *, messages: int, size: int, sessions: int, many: bool, to: str, host: str = "127.0.0.1") -> None:
     """Drive a server with smtp-source; every message must be taken."""
     source = find("smtp-source") or "smtp-source"
     command = [source, *(["-d"] if many else []), "-s", str(sessions), "-m", str(messages), "-l", str(size),
-               "-f", "bench@client.test", "-t", to, f"127.0.0.1:{port}"]  # fmt: skip
+               "-f", "bench@client.test", "-t", to, f"{host}:{port}"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode or done.stderr:
         raise RuntimeError(f"smtp-source: {done.stderr[:400]}")
@@ -37,25 +39,36 @@ def send(port: int, *, messages: int, size: int, sessions: int, many: bool, to: 
 
 def measure(server: Server, *, messages: int, size: int, sessions: int, many: bool, to: str) -> Pair:
     """(messages per CPU second, messages per second), until the server has nothing left to do."""
+    return priced(server, messages, lambda: send(
+        server.port, messages=messages, size=size, sessions=sessions, many=many, to=to, host=server.host
+    ))  # fmt: skip
+
+
+def priced(server: Server, count: int, load: Callable[[], None]) -> Pair:
+    """(things per CPU second, things per second) of a load that brings `count` of them."""
     cpu, wall = server.group.seconds(), time.monotonic()
-    send(server.port, messages=messages, size=size, sessions=sessions, many=many, to=to)
+    load()
     while not server.drained():
         time.sleep(0.02)
     wall = time.monotonic() - wall
     time.sleep(0.3)  # what a server does just after the last reply is part of its price
-    return messages / (server.group.seconds() - cpu), messages / wall
+    return count / (server.group.seconds() - cpu), count / wall
 
 
-def report(what: str, figures: dict[str, list[Pair]]) -> None:
-    """Both servers' figures of one run, and the ratio of the medians."""
+def report(what: str, figures: dict[str, list[Pair]], unit: str = "msg") -> None:
+    """The servers' figures of one run, and the ratios of their medians to Postfix's."""
     say(f"\n{what}")
     medians: dict[str, Pair] = {}
     for name, pairs in figures.items():
         per_cpu, per_second = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         medians[name] = statistics.median(per_cpu), statistics.median(per_second)
-        say(f"  {name:9} {median_line(per_cpu):>28} msg/CPU-s   {median_line(per_second):>28} msg/s")
-    ours, theirs = medians["Postroad"], medians["Postfix"]
-    say(f"  ratio     {ours[0] / theirs[0]:.2f} per CPU second, {ours[1] / theirs[1]:.2f} by the clock")
+        say(f"  {name:10} {median_line(per_cpu):>28} {unit}/CPU-s   {median_line(per_second):>28} {unit}/s")
+    theirs = medians.pop("Postfix", None)
+    if theirs is None:
+        return
+    for name, ours in medians.items():
+        ratio = f"{ours[0] / theirs[0]:.2f} per CPU second, {ours[1] / theirs[1]:.2f} by the clock"
+        say(f"  {name:10} {ratio} of Postfix")
 
 
 def options(arguments: list[str], name: str, text: str, *, messages: int, size: int) -> argparse.Namespace:
@@ -68,20 +81,35 @@ def options(arguments: list[str], name: str, text: str, *, messages: int, size: 
     return parser.parse_args(arguments)
 
 
-def in_turn(servers: tuple[Server, Server], what: str, runs: int, once: Callable[[Server], Pair]) -> None:
-    """Measure both `runs` times, in turn, so that the machine's moods fall on both; then report."""
-    figures: dict[str, list[Pair]] = {server.name: [] for server in servers}
-    for server in servers:
-        server.start()
+def in_turn(servers: Sequence[Server], what: str, runs: int, once: Callable[[Server], Pair]) -> None:
+    """Start them, measure each `runs` times, in turn; then report."""
+    with started(servers):
+        report(what, turns(servers, runs, once))
+
+
+@contextmanager
+def started(servers: Sequence[Server]) -> Iterator[None]:
+    """All of them run inside the block."""
     try:
-        for run in range(runs + 1):  # the first one warms both up: files grown, caches filled; it does not count
-            for server in servers:
-                pair = once(server)
-                if run:
-                    figures[server.name].append(pair)
-                what_run = f"run {run}" if run else "warm "
-                say(f"  {what_run}: {server.name:9} {pair[0]:8,.0f} msg/CPU-s {pair[1]:8,.0f} msg/s")
+        for server in servers:
+            server.start()
+        yield
     finally:
         for server in servers:
             server.stop()
-    report(what, figures)
+
+
+def turns(
+    servers: Sequence[Server], runs: int, once: Callable[[Server], Pair], *, aloud: bool = True
+) -> dict[str, list[Pair]]:
+    """Each server's figures, taken in turn so that the machine's moods fall on all of them."""
+    figures: dict[str, list[Pair]] = {server.name: [] for server in servers}
+    for run in range(runs + 1):  # the first one warms them up: files grown, caches filled; it does not count
+        for server in servers:
+            pair = once(server)
+            if run:
+                figures[server.name].append(pair)
+            what_run = f"run {run}" if run else "warm "
+            if aloud:
+                say(f"  {what_run}: {server.name:10} {pair[0]:8,.0f} msg/CPU-s {pair[1]:8,.0f} msg/s")
+    return figures

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.harness import CpuGroup, Unable
+from postroad.adapters.net.selfsigned import write_self_signed
 
 POSTROAD = [sys.executable, "-m", "postroad"]
 CONFIG = """\
@@ -21,24 +22,50 @@ data_dir = "{folder}/data"
 [limits]
 min_free = 16777216
 max_connections_per_client = 5000
+{limits}
 
 {listeners}
 """
-LISTENER = '[[listen]]\nservice = "{service}"\naddress = "127.0.0.1:0"\n'
+LISTENER = '[[listen]]\nservice = "{service}"\naddress = "{host}:0"\n'
+TLS = '[tls]\ncertificate = "{folder}/cert.pem"\nkey = "{folder}/key.pem"\n'
+# All default steps for everybody, with rates that one address may go through which stands for a thousand.
+FRONT_DOOR = """\
+[dns]
+nameservers = ["{names}"]
+
+[front_door]
+connections_per_minute = 1000000
+connections_per_minute_network = 1000000
+messages_per_minute = 100000000
+messages_per_minute_network = 100000000
+"""
 
 
 class Postroad:
     """One node with listeners on free ports; `ports` holds them by service after `start`."""
 
-    name = "Postroad"
+    host = "127.0.0.1"
+    limits = ""
 
-    def __init__(self, folder: Path, services: tuple[str, ...] = ("mx",), extra: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        services: tuple[str, ...] = ("mx",),
+        extra: str = "",
+        *,
+        name: str = "Postroad",
+        tls: bool = False,
+    ) -> None:
         self.folder = folder
-        self.group = CpuGroup("postroad")
+        self.name = name
+        self.group = CpuGroup(name.replace(" ", "_").lower())
         folder.mkdir(parents=True, exist_ok=True)
         self.config = folder / "postroad.toml"
-        listeners = "".join(LISTENER.format(service=service) for service in services)
-        self.config.write_text(CONFIG.format(folder=folder, listeners=listeners) + extra)
+        listeners = "".join(LISTENER.format(service=service, host=self.host) for service in services)
+        if tls:
+            write_self_signed(folder / "cert.pem", folder / "key.pem", ["mx.bench.test"])
+            extra += TLS.format(folder=folder)
+        self.config.write_text(CONFIG.format(folder=folder, listeners=listeners, limits=self.limits) + extra)
         self.ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -84,3 +111,16 @@ class Postroad:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
         self.group.remove()
+
+
+class FrontDoor(Postroad):
+    """The same for strangers: nobody is exempt, and every check of clients and envelopes that is on by default is made.
+
+    It listens at another address than the one that clients come from, else its greeting would be taken for our own.
+    """
+
+    host = "127.0.0.3"
+    limits = "exempt = []"
+
+    def __init__(self, folder: Path, names: str, *, tls: bool = False) -> None:
+        super().__init__(folder, extra=FRONT_DOOR.format(names=names), name="front door", tls=tls)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from bench.harness import CpuGroup, free_port, wait_for
+from postroad.adapters.net.selfsigned import write_self_signed
 
 MAIN_CF = """\
 compatibility_level = 3.6
@@ -58,10 +59,19 @@ def relay(host: str, port: int) -> str:
     return f"relayhost = [{host}]:{port}\n"
 
 
+def tls(folder: Path) -> str:
+    """STARTTLS with a certificate of its own, of the kind that ours has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_self_signed(folder / "cert.pem", folder / "key.pem", ["mx.bench.test"])
+    files = f"smtpd_tls_cert_file = {folder}/cert.pem\nsmtpd_tls_key_file = {folder}/key.pem\n"
+    return f"smtpd_tls_security_level = may\n{files}"
+
+
 class Postfix:
     """One instance; `mode` is the part of main.cf that says what becomes of mail."""
 
     name = "Postfix"
+    host = "127.0.0.1"
 
     def __init__(self, folder: Path, mode: str, group: CpuGroup | None = None) -> None:
         self.folder = folder
