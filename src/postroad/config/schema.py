@@ -77,6 +77,10 @@ class Tls:
         "more of them, each with `certificate` and `key`, for clients that ask for a name in it (SNI, RFC 6066)",
         reload=True,
     )
+    trusted: Path | None = setting(
+        None, "PEM file: the authorities that other servers' certificates have to lead to, where one has to; none: the"
+        " system's",
+    )  # fmt: skip
     client_ca: Path | None = setting(
         None, "PEM file: whose client certificates prove an account (AUTH EXTERNAL); none: nobody is asked for one",
         reload=True,
@@ -143,6 +147,19 @@ class Dns:
     signed_name: str = setting("ietf.org", "a name that is known to be signed, for the same", check=values.hostname)
 
 
+TLS_LEVELS = ("none", "opportunistic", "encrypt", "verify", "dane")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsPolicy:
+    """What is asked of one destination's TLS."""
+
+    domain: str = setting(
+        text="recipients' domain, or a relay host; `.example.com` is all that is below it", check=values.domain_below
+    )
+    tls: str = setting(text="as `[delivery] tls`", check=values.one_of(*TLS_LEVELS))
+
+
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
     port: int = setting(25, "the port dialled on MX hosts", check=values.port)
@@ -173,6 +190,15 @@ class DeliverySettings:
     dsn_header_only_over: int = setting(
         65536, "a larger message is returned as its header alone", unit="bytes", check=values.at_least(0)
     )
+    tls: str = setting(
+        "opportunistic", "what hosts must come to: `none`, `opportunistic` (as DANE and MTA-STS ask for, else TLS where"
+        " it is offered), `encrypt` (TLS), `verify` (and a certificate that proves the host) or `dane` (by DANE alone)",
+        check=values.one_of(*TLS_LEVELS),
+    )  # fmt: skip
+    mta_sts: bool = setting(True, "keep to the policies of domains that publish one (RFC 8461)")
+    sts_port: int = setting(443, "the port that policies are fetched at", check=values.port)
+    sts_timeout: float = setting(60.0, "for fetching a policy", unit="seconds", check=values.between(0.1, 600))
+    sts_max_size: int = setting(65536, "the largest policy", unit="bytes", check=values.at_least(1024))
     eight_bit: str = setting(
         "as-is", "8-bit content for a server without 8BITMIME (RFC 6152): sent `as-is`, or `convert`ed where no"
         " signature forbids it, else bounced", check=values.one_of("as-is", "convert"),
@@ -561,6 +587,7 @@ class Settings:
     tls: Tls = setting(Tls, "certificate")
     dns: Dns = setting(Dns, "resolver")
     delivery: DeliverySettings = setting(DeliverySettings, "the way out")
+    tls_policy: tuple[TlsPolicy, ...] = setting((), "what is asked of single destinations' TLS")
     returns: Returns = setting(Returns, "what comes back: bounces, complaints, and the addresses they come to")
     auth: Auth = setting(Auth, "how people log in")
     logins: LoginLimits = setting(LoginLimits, "what wrong passwords cost, over SMTP, IMAP and POP3")

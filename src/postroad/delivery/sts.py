@@ -81,12 +81,12 @@ class StsPolicies:
 
     async def find(self, domain: str) -> StsFound | None:
         kept = self._kept.get(domain)
-        if kept is not None:
-            if self._is_valid(kept):
-                self._look_again(domain, kept)
-                return _found(kept)
+        if kept is not None and self._is_valid(kept):
+            self._look_again(domain, kept)
+            return _found(kept)
+        if kept is not None and domain not in self._finding:
             announced = await self._announced(domain)
-            if not announced or self._rests(kept, announced):
+            if domain not in self._finding and (not announced or self._rests(kept, announced)):
                 return kept.failure if announced else None
         task = self._finding.get(domain)
         if task is None:

@@ -139,6 +139,14 @@ class World:
         self.dns.stop()
         await self._hub.stop(grace=1.0)
 
+    async def add(self, host: str, address: str, receiver: Receiver, tls: ServerTls | None) -> None:
+        """One more receiver, once the world is open: at this address, and by this name in DNS."""
+        listener = await listen(self._hub, Endpoint(address, self.port), receiver.make, tls=tls, service="lab")
+        self._listeners.append(listener)
+        self.receivers[host] = receiver
+        self.dns.put(host, "A", address)
+        self.dns.put(f"{address.rpartition('.')[2]}.0.0.127.in-addr.arpa", "PTR", f"{host}.")
+
     @property
     def visitors(self) -> int:
         """Connections that are open now."""

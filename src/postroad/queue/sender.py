@@ -13,17 +13,19 @@ from postroad.accounts.freezes import TOPIC as FREEZES
 from postroad.config.schema import DeliverySettings, PoolSettings, ProviderSettings, RetrySettings, RouteRule
 from postroad.delivery.mailbox import MailboxAgent
 from postroad.delivery.mx import Hosts
+from postroad.delivery.policy import Policies
 from postroad.delivery.pool import Pool
 from postroad.delivery.providers import load_providers
 from postroad.delivery.rewriting import Rewriter
 from postroad.delivery.target import Craft
+from postroad.delivery.tlsresults import TlsResults
 from postroad.ports.attempts import StartLog
 from postroad.ports.blobs import BlobStore
 from postroad.ports.clock import Clock
 from postroad.ports.dns import Resolver
 from postroad.ports.handoff import Ownership
 from postroad.ports.ids import IdSource
-from postroad.ports.net import Dialer
+from postroad.ports.net import Dialer, Endpoint
 from postroad.ports.random import Random
 from postroad.ports.senders import Holding
 from postroad.ports.signals import Signals
@@ -87,6 +89,9 @@ class Sender:
         lost: Callable[[], None],
         own_names: Sequence[str] = (),
         freezes: Holding | None = None,
+        policies: Policies | None = None,
+        tls_results: TlsResults | None = None,
+        is_own: Callable[[Endpoint], bool] = lambda _: False,
         ways: Ways = USUAL_WAYS,
         steady: Clock | None = None,
     ) -> None:
@@ -106,10 +111,12 @@ class Sender:
         )
         pool = Pool(
             outside.dialer,
-            Hosts(outside.resolver, random, (hostname, *own_names)),
+            Hosts(outside.resolver, random, (hostname, *own_names), is_own),
             craft,
             connect_timeout=settings.connect_timeout,
             source=settings.source_address,
+            policies=policies,
+            results=tls_results,
         )
         bodies = Bodies(outside.store, outside.blobs)
         caps = Caps(settings.connections, settings.max_recipients, settings.max_connections)

@@ -226,7 +226,7 @@ def configuration(world: World, sections: Sections | None = None) -> str:
                 wanted.setdefault(name, {}).update(values)
             else:
                 wanted[name] = values
-    lines: list[str] = []
+    lines = [f"{key} = {json.dumps(value)}" for key, value in wanted.pop("tls", {}).items()]  # [tls] has been begun
     for name, values in wanted.items():
         tables = [(f"[{name}]", values)] if isinstance(values, Mapping) else [(f"[[{name}]]", each) for each in values]
         for head, table in tables:

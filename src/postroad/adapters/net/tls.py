@@ -230,6 +230,11 @@ class ServerTls:
         used."""
         self._certificates = Certificates([(certificate, key), *others], _server_context, client_ca)
 
+    @property
+    def context(self) -> SSL.Context:
+        """Of the first certificate."""
+        return self._certificates.context
+
     def reload(self, certificate: Path, key: Path) -> None:
         """Raises, and keeps the old certificate, when the new one cannot be used."""
         self.become(ServerTls(certificate, key))
