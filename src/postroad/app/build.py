@@ -20,7 +20,6 @@ from postroad.app.control import ControlServer
 from postroad.app.follower import Follower
 from postroad.app.fronts import Fronts
 from postroad.app.janitor import Janitor
-from postroad.app.outbound import OutboundTls, own_places
 from postroad.app.roles import IMPLICIT_TLS, METRICS, WEB, listeners, roles
 from postroad.app.services import Services, node_name
 from postroad.config.networks import Networks
@@ -36,7 +35,7 @@ from postroad.observe.metrics import Gauge
 from postroad.ports.net import Endpoint
 from postroad.ports.store import StoreUnavailable
 from postroad.queue.alarm import Alarm
-from postroad.queue.sender import Outside, Sender
+from postroad.queue.sender import Outside, Sender, Ways
 from postroad.routing.aliases import Rules
 from postroad.routing.directory import Directory
 from postroad.routing.routes import RouteSettings
@@ -118,7 +117,6 @@ class Node:
         self._control = ControlServer(services, settings.data_dir)
         self._start_log: MappedStartLog | None = None
         self._sender: Sender | None = None
-        self._outbound_tls: OutboundTls | None = None
         if "sender" in self._roles:
             self._start_log = MappedStartLog(settings.data_dir / "attempts.open")
             self._sender = self._make_sender(self._start_log)
@@ -134,11 +132,10 @@ class Node:
 
     def _make_sender(self, start_log: MappedStartLog) -> Sender:
         services = self.services
-        self._outbound_tls = OutboundTls(self.settings, services.store, self.resolver, services.clock)
         outside = Outside(
             services.store,
             services.blobs,
-            NetDialer(self._outside, roots=self.settings.tls.trusted),
+            NetDialer(self._outside),
             self.resolver,
             start_log,
             services.clock,
@@ -156,9 +153,8 @@ class Node:
             submit=self.intake.submit_local,
             lost=self._lose,
             freezes=services.freezes,
-            policies=self._outbound_tls.policies,
-            tls_results=self._outbound_tls.results,
-            is_own=own_places(self.settings),
+            ways=Ways(self.settings.route, self.settings.provider, self.settings.retry, self.settings.pool),
+            steady=services.steady,
         )
 
     def _lose(self) -> None:
@@ -173,24 +169,22 @@ class Node:
         await services.counts.load()
         self._run(services.counts.run(), "sender-counts")
         self._run(services.freezes.run(), "sender-holds")
-        services.senders.alarm = Alarm(
-            self.intake.submit_local, services.store, services.clock, services.ids, self.settings.hostname
-        ).tell
+        alarm = Alarm(self.intake.submit_local, services.store, services.clock, services.ids, self.settings.hostname)
+        services.senders.alarm = alarm.tell
+        services.steady.rang = lambda jump: self._run(alarm.ring(jump), "clock-alarm")
         if self._sender:
             self._sender.results.failed = self._sending.failed
             ownership = await self._sender.join()
             self.intake.hand_to(self._sender.runner, ownership)
             self.intake.report_to(self._sender.bounces)
             self._run(self._sender.run(), "sender")
-        if self._outbound_tls:
-            self._run(self._outbound_tls.run(), "outbound-tls")
         if "mx" in self._roles and self.door.zones:
             every = self.settings.front_door.list_test_every
             self._run(ZoneWatch(self.door.zones, self.resolver, self.services.clock, every=every).run(), "zone-watch")
         if "imap" in self._roles:
             self._run(self._poll.run(), "idle-poll")
         if "janitor" in self._roles:
-            janitor = Janitor(services.store, services.clock, self.settings.retention)
+            janitor = Janitor(services.store, services.steady, self.settings.retention)
             self._run(janitor.run(), "janitor")
             follower = Follower(services.store, services.clock, self.index, self.settings.retention)
             self._run(follower.run(), "follower")
@@ -252,8 +246,6 @@ class Node:
             task.cancel()
         await asyncio.wait(self._tasks) if self._tasks else None
         await self._outside.stop(grace)
-        if self._outbound_tls:
-            await self._outbound_tls.close()
         await self.door.close()
         await self.intake.close()
         await self.resolver.close()
@@ -291,6 +283,7 @@ class Node:
             Gauge("queue_oldest_seconds", "Age of the oldest of them", age),
             Gauge("connections_open", "Connections taken that stand now", self._doorman.count),
             Gauge("outgoing_connections_open", "Connections to remote hosts", len(self._outside.live)),
+            Gauge("clock_off_seconds", "How far the wall clock is from what is believed", self._clock_off),
             Gauge("store_backlog", "Units that wait for the writer", figures.get("backlog", 0)),
             Gauge("store_wal_bytes", "Size of the write-ahead log", figures.get("wal_bytes", 0)),
             Gauge("disk_free_bytes", "Free space at data_dir", folder.f_bavail * folder.f_frsize),
@@ -299,6 +292,12 @@ class Node:
             *self._list_gauges(),
             Gauge("log_dropped_lines", "Log lines that nobody read in time", log.dropped()),
         ]
+
+    @property
+    def _clock_off(self) -> float:
+        self.services.steady.now()
+        jump = self.services.steady.jump
+        return 0.0 if jump is None else jump.off.total_seconds()
 
     def _list_gauges(self) -> Iterator[Gauge]:
         """Of the lists that the front door asks, where there is one."""

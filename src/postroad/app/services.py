@@ -40,6 +40,7 @@ from postroad.ports.store import Refused, StoreUnavailable
 from postroad.ports.workers import Workers
 from postroad.queue.actions import Actions
 from postroad.queue.senders import Senders
+from postroad.queue.steady import SteadyClock
 
 if TYPE_CHECKING:
     from postroad.accounts.oauth import OAuth
@@ -73,6 +74,7 @@ class Services:
     freezes: Freezes
     counts: SenderCounts
     senders: Senders
+    steady: SteadyClock  # the clock of the queue
     intake: Intake | None = None
 
 
@@ -139,7 +141,8 @@ def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSourc
         store, credentials, guesses, clock, app_passwords=app_passwords, tokens=tokens, oauth=oauth
     )
     throttle = Throttle(store, clock)
-    actions = Actions(store, clock=clock, ids=ids, signals=signals)
+    steady = SteadyClock(clock)
+    actions = Actions(store, clock=steady, ids=ids, signals=signals)
     freezes = Freezes(store, clock, ids, signals)
     counts = SenderCounts(store, clock, node_name(settings))
     return Services(
@@ -166,6 +169,7 @@ def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSourc
         freezes,
         counts,
         Senders(store, freezes, counts, actions),
+        steady,
     )
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from postroad.adapters.clock import SystemClock
 from postroad.adapters.net.hub import LARGE_READ
-from postroad.lab.oddities import TlsOddity
 from postroad.lab.temper import Move, Temper, Visit
 from postroad.mail.envelope import TlsInfo
 from postroad.ports.clock import Clock
@@ -100,12 +99,10 @@ class Receiver:
         clock: Clock | None = None,
         starttls: bool = True,
         extensions: frozenset[str] = BUILT,
-        oddity: TlsOddity | None = None,
     ) -> None:
-        """`extensions` are what it announces of those that we know, `oddity` is what is wrong with its STARTTLS."""
+        """`extensions` are what it announces of those that we know."""
         self.temper = temper
         self.listed = False  # whether its visitors are offered what is not for strangers (RFC 4865, 2852, 6710)
-        self.oddity = oddity
         self.bag = bag or Mailbag()
         self.clock = clock or SystemClock()
         self.profile = ServerProfile(hostname, max_size=MAX_MESSAGE, starttls=starttls, extensions=extensions)
@@ -124,6 +121,7 @@ class ReceiverSession:
         self._machine = machine
         self._connection: Connection
         self._visit: Visit
+        self._let_in = False
         self._pieces: list[bytes] = []
         self._parameters = NO_PARAMETERS
         self._wishes: dict[str, RcptParameters] = {}
@@ -150,6 +148,9 @@ class ReceiverSession:
     def disconnected(self, error: Exception | None) -> None:
         del error
         self._pieces.clear()
+        if self._let_in:
+            self._let_in = False
+            self._temper.left(self._visit)
 
     # -- moves -------------------------------------------------------------------------------------------------
 
@@ -178,6 +179,7 @@ class ReceiverSession:
 
     def _greet(self, refusal: Reply | None) -> None:
         if refusal is None:
+            self._let_in = True
             self._machine.start()
         else:
             self._machine.end(refusal)
@@ -191,19 +193,8 @@ class ReceiverSession:
         self._machine.answer(replies.OK)
 
     def tls(self, _event: TlsRequested) -> None:
-        oddity = self._receiver.oddity
-        if oddity is not None and oddity.reply is not None:
-            self._say(oddity.reply)
-            return
         self._machine.accept_tls()
-        if oddity is None:
-            self._connection.start_tls()
-            return
-        self._connection.send(self._machine.data_to_send() + oddity.behind)
-        if oddity.breaks:
-            self._connection.close()
-        else:
-            self._connection.start_tls()
+        self._connection.start_tls()
 
     def mail(self, event: MailReceived) -> Awaitable[None] | None:
         self._forget()

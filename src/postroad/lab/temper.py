@@ -46,6 +46,9 @@ class Temper:
     def connect(self, visit: Visit) -> Move:  # noqa: ARG002
         return GO
 
+    def left(self, visit: Visit) -> None:
+        """A connection that was let in is gone."""
+
     def mail(self, visit: Visit) -> Move:  # noqa: ARG002
         return GO
 

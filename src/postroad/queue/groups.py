@@ -45,11 +45,21 @@ class Group:
     pace: Pace
     provider: Provider
     connections: int = 0  # open, or being opened
+    opening: int = 0
     carrying: set[Lane] = field(default_factory=set)  # lanes with connections
     waiting: deque[Lane] = field(default_factory=deque)  # lanes that want a connection or a turn
     rests: dict[tuple[str, ...], Rest] = field(default_factory=dict)  # by MX hosts
     grey: Window = field(default_factory=Window)
     gate: bool = False  # somebody waits for the pace to let a message through
+
+    @property
+    def standing(self) -> int:
+        return self.connections - self.opening
+
+    def has_room(self, now: float) -> bool:
+        """For one more connection; at first no more of them are being opened than there are."""
+        pace = self.pace
+        return self.connections < pace.window and self.opening < max(1, self.standing) and now >= pace.dial_after
 
     def wants(self, lane: Lane) -> None:
         """It waits for a turn."""

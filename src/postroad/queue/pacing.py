@@ -18,6 +18,8 @@ from postroad.delivery.agent import OpenFailure
 FIRST = 1  # connections to a destination that has not answered yet
 ANSWERED = 3  # once it has
 RESTS = (30.0, 60.0, 120.0, 300.0, 600.0)  # seconds without dialling, after so many failures in a row; the last repeats
+TURNED_AWAY = 5  # connections in a row: it takes fewer than it has taken before
+AWAY_FOR = 2.0  # seconds without dialling after one
 BROKEN_IN_A_ROW = 3  # connections lost in the middle of a message that count as one failure
 SMOOTHED_OVER = 8  # messages
 SOON = 0.010  # seconds that a message waits for a busy connection before another one is put to work
@@ -77,10 +79,13 @@ class Pace:
     rate: float = 0.0  # messages a second; 0: as quick as it goes
     known: bool = False  # it has answered in this process
     ceiling: int = 0  # connections that were too many; 0: none were
+    dial_after: float = 0.0
     slow_until: float = 0.0
     throttled: int = 0  # replies that said so, for figures
     paused_until: float = 0.0
     gated: bool = False  # something of `rate` and `paused_until` is to be looked at before each message
+    _stood: int = 0  # the most connections that stood at once
+    _away: int = 0  # connections that were turned away, in a row
     _best: float = 0.0  # the shortest `took`
     _next: float = 0.0  # when the next message may go
     _in_a_row: int = 0  # pauses without a success between them
@@ -99,9 +104,11 @@ class Pace:
 
     # -- connections -------------------------------------------------------------------------------------------
 
-    def answered(self) -> None:
-        """A connection came about."""
+    def answered(self, standing: int = 1) -> None:
+        """A connection came about; so many stand now."""
         self.known = True
+        self._stood = max(self._stood, standing)
+        self._away = 0
         self.window = min(self._bound, max(self.window, ANSWERED))
 
     @property
@@ -142,10 +149,15 @@ class Pace:
         of them: a message chained behind another one costs half the reads and writes of one that goes alone."""
         return 0.0 < self.took * waiting <= SOON * busy
 
-    def full(self, connections: int, now: float) -> None:
-        """It takes no more connections than these."""
-        self.window = self.ceiling = max(1, connections)
+    def full(self, standing: int, now: float) -> None:
+        """It turned a connection away, while so many stood. It has taken as many as ever stood, and may just not have
+        seen yet that one has gone: fewer than that is believed when it says so again."""
+        self._away += 1
+        if self._away >= TURNED_AWAY:
+            self._stood = standing
+        self.window = self.ceiling = max(1, standing, self._stood)
         self._ceiling_until = now + self._ceiling_for
+        self.dial_after = now + AWAY_FOR
 
     def lost(self) -> bool:
         """A connection broke in the middle of a message. True: too often, it should rest."""

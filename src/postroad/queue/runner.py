@@ -278,8 +278,9 @@ class Runner:
 
     def _widen(self, lane: Lane, group: Group, wanted: int) -> None:
         """More connections, as far as the group has room; else one that stands idle elsewhere in it, or a turn."""
+        now = self._clock.monotonic()
         for _ in range(min(wanted, group.pace.window) - lane.connections):
-            if group.connections < group.pace.window:
+            if group.has_room(now):
                 if not self._dial(lane):
                     return
             elif not lane.connections and (other := group.idle_lane(beside=lane)) is not None:
@@ -439,8 +440,9 @@ class Runner:
     def has_opened(self, lane: Lane) -> None:
         group = lane.group
         assert group is not None, "its hosts were looked up before"
+        group.opening -= 1
         group.carrying.add(lane)
-        group.pace.answered()
+        group.pace.answered(group.standing)
 
     def has_idle(self, lane: Lane, carrier: Carrier) -> None:
         if self._stopping or (self._dials.crowded and self._dials.awaited):
@@ -505,6 +507,7 @@ class Runner:
         self._dials.opening(trust)
         if lane.group is not None:
             lane.group.connections += 1
+            lane.group.opening += 1
         self._spawn(self._open(lane, trust, idle))
         return True
 
@@ -538,6 +541,7 @@ class Runner:
         if lane.group is None:
             lane.group = group = self.groups.of(transport, hosts)
             group.connections += 1
+            group.opening += 1
             lane.rest = group.rests.setdefault(hosts, lane.rest)
             if lane.rest.lasts(now):
                 self._suspend(lane)
@@ -559,6 +563,7 @@ class Runner:
         self._dials.closed()
         if lane.group is not None:
             lane.group.connections -= 1
+            lane.group.opening -= 1
         if failure is not None and not self._stopping:
             self._not_opened(lane, failure, began)
         if lane.group is not None and lane.group.waiting:
@@ -573,7 +578,7 @@ class Runner:
         if verdict.is_permanent:
             self._suspend(lane, failure, began)
             return
-        standing = sum(len(other.carriers) for other in group.carrying) if group is not None else 0
+        standing = group.standing if group is not None else 0
         if group is not None and hear(verdict) is Heard.THROTTLED:
             if standing:
                 group.pace.full(standing, now)  # it takes no more connections of us; those there are go on
