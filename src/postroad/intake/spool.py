@@ -19,15 +19,15 @@ from postroad.ports.ids import BlobId
 from postroad.proto.wire import gather
 
 MEMORY_LIMIT = 256 * 1024  # of one body
-CROWDED_LIMIT = 32 * 1024  # the same, while the budget is used up
+CROWDED_LIMIT = 8 * 1024  # the same, while the budget is used up
 BUDGET = 12 * 1024 * 1024  # of all bodies in memory
-FILE_PIECE = 64 * 1024  # gathered before it is written to a file
+FILE_PIECE = 64 * 1024  # gathered before it is written to a file; CROWDED_LIMIT, while the budget is used up
 KEPT_FOR_DIGEST = 8 * 1024  # until the client speaks again: enough for most, little for many who stay silent
 HEADER_STEP = 32 * 1024  # of a large header block between two looks for its end: each look joins all that came
 
 NO_SPACE = status(452, "4.3.1", "insufficient system storage, try again later")
 STORE_FAILED = status(451, "4.3.0", "the message could not be stored, try again later")
-_BUSY = status(451, "4.3.2", "too busy, try again later", "too many bodies in memory")
+BUSY = status(451, "4.3.2", "too busy, try again later", "too many bodies in memory")
 
 
 class Budget:
@@ -91,7 +91,6 @@ class Spool:
         "_look_at",
         "_make_header",
         "_max_header",
-        "_pending",
         "_writer",
         "size",
     )
@@ -114,7 +113,6 @@ class Spool:
         self._max_header = max_header
         self._chunks: list[bytes] = []
         self._counted = 0
-        self._pending = 0
         self._writer: BlobWriter | None = None
         self._hash: hashlib._Hash | None = None
         self._header: Header | None = None
@@ -130,11 +128,11 @@ class Spool:
         if self._fault is not None:
             return None
         gather(self._chunks, chunk)
-        if self._writer is not None:
-            self._pending += len(chunk)
-            return self._flush() if self._pending >= FILE_PIECE else None
         self._budget.used += len(chunk)
         self._counted += len(chunk)
+        if self._writer is not None:
+            piece = CROWDED_LIMIT if self._budget.is_spent else FILE_PIECE
+            return self._flush() if self._counted >= piece else None
         if self.size <= CROWDED_LIMIT or (self.size <= MEMORY_LIMIT and not self._budget.is_spent):
             return None
         return self._leave_memory() if self.size >= self._look_at else None
@@ -148,7 +146,7 @@ class Spool:
             if len(came) > self._max_header:
                 self._fail(HEADER_TOO_LARGE)
             elif self._budget.is_spent:
-                self._fail(_BUSY)
+                self._fail(BUSY)
             self._look_at = self.size + HEADER_STEP
             return None
         self._read_header(came, length)
@@ -167,8 +165,7 @@ class Spool:
 
     async def _flush(self) -> None:
         piece = b"".join(self._chunks)
-        self._chunks.clear()
-        self._pending = 0
+        self._forget_chunks()
         assert self._hash is not None
         self._hash.update(piece)
         await self._put(piece)
@@ -236,7 +233,6 @@ class Spool:
 
     def _forget_chunks(self) -> None:
         self._chunks = []
-        self._pending = 0
         self._budget.used -= self._counted
         self._counted = 0
 

@@ -100,9 +100,10 @@ async def test_a_large_body_has_a_file_that_begins_with_the_final_header(blobs):
     spool = spool_of(blobs, budget)
     body = [bytes([n]) * 40_000 for n in range(30)]
     await fill(spool, HEADER, *body)
-    assert budget.used == 0
+    assert 0 < budget.used < module.FILE_PIECE, "what is gathered for the file counts as well"
     assert spool.end().raw == HEADER
     done = await spool.finish()
+    assert budget.used == 0
     assert blobs.envelopes == [b"envelope"]
     assert blobs.writers[0].data == TRACE + HEADER + b"".join(body)
     assert blobs.writers[0].finished
@@ -120,6 +121,16 @@ async def test_bodies_leave_memory_sooner_when_it_is_crowded(blobs):
     spool.discard()
     assert blobs.writers[0].discarded
     assert budget.used == module.BUDGET + 1
+
+
+async def test_a_file_is_written_in_smaller_pieces_when_it_is_crowded(blobs):
+    """Thousands who stop in the middle of a body hold no more than a few KiB each."""
+    budget = Budget()
+    budget.used = module.BUDGET + 1
+    spool = spool_of(blobs, budget)
+    await fill(spool, HEADER, b"x" * module.CROWDED_LIMIT, *[b"y" * 1000] * 20)
+    assert budget.used - module.BUDGET - 1 < module.CROWDED_LIMIT
+    spool.discard()
 
 
 async def test_a_header_block_without_end_is_refused_and_not_kept(blobs):

@@ -19,7 +19,7 @@ from postroad.ports.ids import BlobId, id_text
 
 T = TypeVar("T")
 
-_PIECE = 64 * 1024  # gathered before a thread writes it; a hundred stalled senders hold a hundred of them
+_PIECE = 8 * 1024  # gathered before a thread writes it; a thousand stalled senders hold a thousand of them
 
 
 class LargeWriter:

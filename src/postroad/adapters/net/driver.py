@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from postroad.adapters.net.answer import Answer
 from postroad.adapters.net.gone import GONE
-from postroad.adapters.net.hub import SMALL_READ, Hub
+from postroad.adapters.net.hub import LARGE_READ, SMALL_READ, Hub
 from postroad.adapters.net.patience import Patience
 from postroad.mail.envelope import TlsInfo
 from postroad.ports.net import ClientTls, Endpoint, Session, TlsFailed
@@ -28,7 +28,9 @@ EVENTS_PER_TURN = 32
 SECONDS_PER_TURN = 0.002
 HIGH_WATER = 64 * 1024  # unsent bytes above which nothing more is read or answered
 LINGER = 5.0  # a closing peer that does not take its last bytes is cut after this
-LINGER_BYTES = 4 * 1024 * 1024  # nor does anybody swallow more than this of one that talks on
+LINGER_BYTES = 1024 * 1024  # nor does anybody swallow more than this of one that talks on
+LINGER_FREE = 256 * 1024  # so much at once, for what was on its way; the rest with pauses, in which TCP slows the peer
+LINGER_PAUSE = 0.1
 
 NEED_DATA, PAUSED = Signal.NEED_DATA, Signal.PAUSED
 NOWHERE = Endpoint("", 0)
@@ -225,16 +227,16 @@ class Driver(asyncio.BufferedProtocol):
         return self._window
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = bytes(self._window[:nbytes])
         if self._closing:
             self._swallow(nbytes)
             return
+        data = bytes(self._window[:nbytes])
         try:
-            if self._filter is not None:
-                self._receive_tls(data)
-            else:
+            if self._filter is None:
                 self._machine.receive_data(data)
                 self._received()
+            else:
+                self._receive_tls(data)
         except Exception as error:
             self._broken(error)
 
@@ -265,6 +267,7 @@ class Driver(asyncio.BufferedProtocol):
         if self._answer is not None:
             self._hub.keep(self._answer)
         error = self._error or (None if self._closing else exc)  # after our own close a reset is no news
+        self._error = None  # it knows by its traceback who we are: a circle that kept the TLS of noise-makers alive
         session, self._session, self._machine, self._filter = self._session, GONE, GONE, None
         if self._opened is not None and not self._opened.done():
             self._opened.set_exception(error or ConnectionResetError("the peer closed the connection"))
@@ -317,9 +320,13 @@ class Driver(asyncio.BufferedProtocol):
                 break
         self.flush()
         self._turn = True
-        self._hub.loop.call_soon(self._next_turn)
+        if not self._held and not self.half_closed and not self._lost:  # it has sent enough to be busy with
+            self._held = True
+            self._transport.pause_reading()
+        self._hub.queue_turn(self)
 
-    def _next_turn(self) -> None:
+    def next_turn(self) -> None:
+        """The hub's: it is our turn again."""
         self._turn = False
         self.advance()
 
@@ -398,7 +405,7 @@ class Driver(asyncio.BufferedProtocol):
     def _received(self) -> None:
         """The machine has new bytes. While it may not run, one read is kept, and then reading stops: so the usual
         peer, who waits for its answer, costs no pausing, and one that goes away meanwhile is noticed."""
-        if not self._busy:
+        if self._answer is None and not (self._turn or self._blocked or self._paused):
             self._reading = True
             self.advance()
             self._reading = False
@@ -432,6 +439,7 @@ class Driver(asyncio.BufferedProtocol):
         """Close while the peer is still sending: a plain close would answer its bytes with a reset, which may destroy
         our last reply on its way. So end our side and swallow what comes, for LINGER at most."""
         self._held = False
+        self._window = self._hub.window(LARGE_READ)
         self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -439,10 +447,17 @@ class Driver(asyncio.BufferedProtocol):
             self._transport.close()
 
     def _swallow(self, count: int) -> None:
-        """The peer talks on, and nobody listens."""
+        """The peer talks on, and nobody listens; who floods us shall not cost more after the end than before."""
         self._swallowed += count
         if self._swallowed > LINGER_BYTES:
             self.abort()
+        elif self._swallowed > LINGER_FREE:
+            self._transport.pause_reading()
+            self._hub.timers.call_later(LINGER_PAUSE, self._listen_again)
+
+    def _listen_again(self) -> None:
+        if not self._lost and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _turn_away(self) -> None:
         """Too many connections: the machine's own words for it (421), and no session. No handshake is spent on it."""

@@ -6,7 +6,9 @@ The hub owns nothing of a conversation. `listen` and `dial` put drivers into it;
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from postroad.adapters.net.patience import Timers
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from postroad.adapters.net.answer import Answer
     from postroad.adapters.net.driver import Driver
 
+SECONDS_OF_TURNS = 0.002
 SMALL_READ = 16 * 1024  # before authentication: one 256 KiB read can hold 43,690 NOOPs
 LARGE_READ = 256 * 1024
 
@@ -40,10 +43,12 @@ class Hub:
 
     __slots__ = (
         "_bug",
+        "_busy",
         "_cutting",
         "_empty",
         "_large",
         "_small",
+        "_turning",
         "handshake_timeout",
         "live",
         "loop",
@@ -68,6 +73,8 @@ class Hub:
         self.write_timeout = write_timeout
         self.handshake_timeout = handshake_timeout
         self._bug = report
+        self._busy: deque[Driver] = deque()  # connections that have used up a turn, and have more to do
+        self._turning = False  # the next round of turns is scheduled
         self._cutting = False  # the grace is over
         self._empty: asyncio.Future[None] | None = None
         self._large = memoryview(bytearray(LARGE_READ))
@@ -78,6 +85,24 @@ class Hub:
         if size == SMALL_READ:
             return self._small
         return self._large if size >= LARGE_READ else self._large[:size]
+
+    def queue_turn(self, connection: Driver) -> None:
+        """Somebody has more to do than one turn allows. All such share a small part of each round of the loop, so that
+        those who ask for little need not wait for those who flood us."""
+        self._busy.append(connection)
+        if not self._turning:
+            self._turning = True
+            self.loop.call_soon(self._run_turns)
+
+    def _run_turns(self) -> None:
+        busy, end = self._busy, perf_counter() + SECONDS_OF_TURNS
+        for _ in range(len(busy)):
+            busy.popleft().next_turn()
+            if perf_counter() > end:
+                break
+        self._turning = bool(busy)
+        if busy:
+            self.loop.call_soon(self._run_turns)
 
     def enter(self, connection: Live) -> None:
         self.live.add(connection)

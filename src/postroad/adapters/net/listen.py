@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Factory = Callable[[], tuple[Machine, Session]]
 BACKLOG = 1024
+ACCEPTED_AT_ONCE = 8  # connections of one listener in one round of the loop
 UNIX_MODE = 0o666  # who may reach a Unix socket is said by its folder
 
 
@@ -76,15 +77,16 @@ class Doorman:
 class Listener:
     """One listening socket. `endpoint` is where it really listens."""
 
-    __slots__ = ("_server", "endpoint")
+    __slots__ = ("_servers", "endpoint")
 
-    def __init__(self, server: asyncio.AbstractServer, endpoint: Endpoint) -> None:
-        self._server = server
+    def __init__(self, servers: Iterable[asyncio.AbstractServer], endpoint: Endpoint) -> None:
+        self._servers = tuple(servers)
         self.endpoint = endpoint
 
     def close(self) -> None:
         """Take no more connections. Those that stand are the hub's."""
-        self._server.close()
+        for server in self._servers:
+            server.close()
         if not self.endpoint.port:
             Path(self.endpoint.host).unlink(missing_ok=True)
 
@@ -118,9 +120,22 @@ async def listen(
     def accept_proxied() -> ProxiedConnection:
         return ProxiedConnection(hub, accept, proxies, seconds=proxy_timeout)
 
-    server = await _bind(hub.loop, endpoint, accept_proxied if proxies else accept)
+    make = accept_proxied if proxies else accept
+    server = await _bind(hub.loop, endpoint, make)
     name = server.sockets[0].getsockname()
-    return Listener(server, endpoint if endpoint.host.startswith("/") else endpoint_of(name))
+    others = await _accept_faster(hub.loop, server.sockets[0], make)
+    return Listener([server, *others], endpoint if endpoint.host.startswith("/") else endpoint_of(name))
+
+
+async def _accept_faster(
+    loop: asyncio.AbstractEventLoop, bound: socket.socket, accept: Callable[[], asyncio.BaseProtocol]
+) -> list[asyncio.AbstractServer]:
+    """libuv takes one connection from a socket in each round of the loop: a busy server, with long rounds, would let
+    few in, and everybody wait behind those who come again and again. So it is given the socket several times."""
+    if isinstance(loop, asyncio.BaseEventLoop):  # takes all at once
+        return []
+    copies = (socket.fromfd(bound.fileno(), bound.family, bound.type) for _ in range(ACCEPTED_AT_ONCE - 1))
+    return [await loop.create_server(accept, sock=copy, backlog=BACKLOG) for copy in copies]
 
 
 async def _bind(

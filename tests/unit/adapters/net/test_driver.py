@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from postroad.adapters.net.driver import EVENTS_PER_TURN, LINGER, LINGER_BYTES
-from postroad.adapters.net.hub import LARGE_READ, SMALL_READ
+from postroad.adapters.net import hub as hub_module
+from postroad.adapters.net.driver import EVENTS_PER_TURN, LINGER, LINGER_BYTES, LINGER_FREE, LINGER_PAUSE
+from postroad.adapters.net.hub import LARGE_READ, SECONDS_OF_TURNS, SMALL_READ, Hub
 from postroad.adapters.net.listen import Doorman
 from postroad.ports.net import Endpoint
 from postroad.proto.wire import Interruption, Signal
@@ -265,6 +266,52 @@ async def test_so_much_is_swallowed_after_a_close_and_no_more(server, more, stay
         left -= count
     await settle()
     assert bool(server.network.hub.live) is stays
+
+
+async def test_what_comes_after_a_close_is_swallowed_slowly(server):
+    talker = await server.talk()
+    talker.transport.pause_reading()  # so that it does not end its side
+    talker.say(b"wait\nquit\n")
+    await settle()
+    talker.say(b"z")
+    await settle()
+    server.session.gate.set()
+    await settle()
+    (driver,) = server.network.hub.live
+    transport = driver._transport
+    driver.buffer_updated(LINGER_FREE)
+    assert transport.is_reading()
+    driver.buffer_updated(1)
+    assert not transport.is_reading()
+    await server.clock.advance(LINGER_PAUSE)
+    assert transport.is_reading()
+    driver.abort()
+
+
+async def test_those_who_have_more_to_do_than_a_turn_share_a_part_of_each_round(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(hub_module, "perf_counter", lambda: now[0])
+    hub, turns = Hub(), []
+
+    class Busy:
+        def __init__(self, name: str) -> None:
+            self.name = name
+            self.left = 2
+
+        def next_turn(self) -> None:
+            now[0] += SECONDS_OF_TURNS * 0.6
+            turns.append(self.name)
+            self.left -= 1
+            if self.left:
+                hub.queue_turn(self)
+
+    for name in "abc":
+        hub.queue_turn(Busy(name))
+    rounds = []
+    for _ in range(5):
+        await asyncio.sleep(0)
+        rounds.append("".join(turns))
+    assert rounds == ["ab", "abca", "abcabc", "abcabc", "abcabc"]
 
 
 async def test_a_bug_is_reported_and_answered(make_server):

@@ -3,7 +3,9 @@ standard library's own TLS."""
 
 from __future__ import annotations
 
+import gc
 import ssl
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -72,6 +74,25 @@ async def test_plaintext_behind_starttls_is_not_taken_for_secured(tls_server):
     await talker.rest()
     assert b"injected" not in tls_server.session.log
     assert isinstance(tls_server.session.log[-1][1], TlsFailed)
+
+
+@pytest.mark.parametrize("noise", [b"\x16\x03\x01\x40\x00" + b"noise" * 4000, b"EHLO x\r\n"])
+async def test_a_failed_handshake_leaves_nothing_behind(make_server, noise):
+    """What only the collector frees stays for long: it counts objects, not what OpenSSL keeps for them."""
+    server = make_server(tls=server_tls("mx.test"), implicit=True)
+    gc.disable()
+    try:
+        talker = await server.network.talk(SERVER)
+        (driver,) = server.network.hub.live
+        connection = weakref.ref(driver._filter._connection)
+        del driver
+        talker.say(noise)
+        await talker.rest()
+        await settle()
+        assert not server.network.hub.live
+        assert connection() is None
+    finally:
+        gc.enable()
 
 
 async def test_implicit_tls(make_server):
