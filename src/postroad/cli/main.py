@@ -31,6 +31,7 @@ COMMANDS = {
     "ban": "who has to wait after wrong passwords: list, release",
     "queue": "what waits: list, show, summary, retry, hold, release, cancel",
     "message": "what happened: list, show, trace, source",
+    "explain": "what an SMTP reply means, and what to do about it",
     "send": "compose and submit one message",
     "sendmail": "the classic sendmail entry, for programs",
     "ledger": "prove that every accepted recipient is accounted for",

@@ -299,8 +299,22 @@ class _Teller:
 
 def _print_end(story: Story) -> None:
     click.echo()
-    for text, good in story.verdicts():
+    for (text, good), delivery in zip(story.verdicts(), story.deliveries, strict=True):
         click.echo(f"  {_coloured(text, good)}")
+        for sentence in why_not(story.message, delivery):
+            click.echo(f"      {_coloured(sentence, None)}")
+
+
+def why_not(message: Message, delivery: Delivery) -> list[str]:
+    """What the last refusal means and what to do, in two sentences; nothing where nothing was refused."""
+    from postroad.content.explain import explain
+    from postroad.reports.facts import plain_facts
+
+    status = delivery.last_status
+    if status is None or status.is_success:
+        return []
+    told = explain(status, plain_facts(recipient=delivery.forward_path, sender=message.reverse_path))
+    return [f"{told.title}: {told.happened}", f"{told.whose}: {told.next_step}"]
 
 
 def _coloured(text: str, good: bool | None) -> str:

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from postroad.cli.context import Context, dry_run_option, json_option, pass_context
 from postroad.cli.failures import Problem
-from postroad.cli.message import read_span
+from postroad.cli.message import read_span, why_not
 from postroad.cli.output import print_json, print_table, span, when
 from postroad.ports.ids import DeliveryId, MessageId, id_text, parse_id
 from postroad.ports.store import DeliveryState, QueueEntry, QueueFilter, QueueSummary, Tx
@@ -143,6 +143,7 @@ def show(context: Context, ident: str, as_json: bool) -> None:
                 ("next try", when(delivery.due)),
                 ("given up", when(delivery.expires)),
                 ("last reply", delivery.last_status or ""),
+                *zip(("what happened", "next step"), why_not(entry.message, delivery), strict=False),
             ]
         )
         click.echo()

@@ -162,4 +162,4 @@ def speaker_of(host: str, words: str) -> str:
         if name in known.hosts:
             return known.hosts[name]
         name = name.partition(".")[2]
-    return next((speaker for mark, speaker in known.marks if mark in words), "")
+    return next((speaker for mark, speaker in known.marks if _find(mark, words, 0) >= 0), "")

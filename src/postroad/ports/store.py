@@ -512,6 +512,9 @@ class Messages(Protocol):
         """Newest first; `after` is the last id of the page before."""
 
     def attempts(self, message: MessageId) -> list[tuple[Attempt, dict[DeliveryId, Status]]]: ...
+    def recent_hosts(self, since: datetime, limit: int) -> list[str]:
+        """The hosts of the newest attempts, one for each."""
+
     def place(self, blob: BlobId) -> BlobPlace | None: ...
     def places(self, blobs: Sequence[BlobId]) -> dict[BlobId, BlobPlace]:
         """Of many at once; for accepted and for appended content."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from postroad.content.reasons import Reason, meaning
 from postroad.events.model import EventKind
 from postroad.intake.verdicts import in_words
 from postroad.mail.status import Status
@@ -133,7 +134,7 @@ def _queued(detail: _Detail) -> _Telling:
 
 
 def _deferred(detail: _Detail) -> _Telling:
-    return f"deferred{detail.after(' by ', 'host')}{_reply(detail)}", False
+    return f"deferred{detail.after(' by ', 'host')}{_reply(detail)}{_why(detail)}", False
 
 
 def _delivered(detail: _Detail) -> _Telling:
@@ -143,11 +144,12 @@ def _delivered(detail: _Detail) -> _Telling:
 
 
 def _bounced(detail: _Detail) -> _Telling:
-    return f"failed for good{detail.after(' at ', 'host')}{_reply(detail)}{detail.after('; ', 'cause')}", False
+    told = f"{_reply(detail)}{detail.after('; ', 'cause')}{_why(detail)}"
+    return f"failed for good{detail.after(' at ', 'host')}{told}", False
 
 
 def _expired(detail: _Detail) -> _Telling:
-    return f"given up: its time has run out{_reply(detail)}", False
+    return f"given up: its time has run out{_reply(detail)}{_why(detail)}", False
 
 
 def _reported(detail: _Detail) -> _Telling:
@@ -165,6 +167,13 @@ _REPORTED = {
 
 def _reply(detail: _Detail) -> str:
     return detail.after(": ", "reply")
+
+
+def _why(detail: _Detail) -> str:
+    """The reason in words, where one was found."""
+    name = detail["reason"]
+    known = name in set(Reason) and name != Reason.UNKNOWN
+    return f" ({meaning(Reason(name)).title.lower()})" if known else ""
 
 
 _WORDS: dict[str, Callable[[_Detail], _Telling]] = {

@@ -9,7 +9,19 @@ from urllib.parse import quote
 import msgspec
 
 from postroad.ports.store import Refused, StoreUnavailable
-from postroad.web.api import accounts, aliases, audit, domains, messages, queue, servers, statistics, streams, tokens
+from postroad.web.api import (
+    accounts,
+    aliases,
+    audit,
+    domains,
+    explain,
+    messages,
+    queue,
+    servers,
+    statistics,
+    streams,
+    tokens,
+)
 from postroad.web.api.access import admit
 from postroad.web.api.openapi import document
 from postroad.web.api.problems import PLACE, Trouble, explanation, not_found, send_problem
@@ -26,6 +38,7 @@ _IN_WORDS = "@:!$&'()*+,;="  # signs that stand for themselves in a word of a pa
 ROUTES = (
     *messages.ROUTES,
     *queue.ROUTES,
+    *explain.ROUTES,
     *domains.ROUTES,
     *accounts.ROUTES,
     *aliases.ROUTES,

@@ -14,13 +14,15 @@ from postroad.web.api.values import Time
 
 
 class Reply(Struct):
-    """What was answered about a recipient; `server` is empty where we said it ourselves."""
+    """What was answered about a recipient; `server` is empty where we said it ourselves. `reason` is the name of why,
+    in docs/reference/reasons.md; `GET /explain` says more."""
 
     code: int
     enhanced: str
     text: str
     server: str
     cause: str
+    reason: str
 
 
 class Recipient(Struct):
@@ -96,4 +98,5 @@ def show_reply(status: Status | None) -> Reply | None:
     if status is None:
         return None
     enhanced = str(status.enhanced) if status.enhanced else ""
-    return Reply(status.reply_code, enhanced, status.diagnostic or status.text, status.remote, status.cause)
+    text = status.diagnostic or status.text
+    return Reply(status.reply_code, enhanced, text, status.remote, status.cause, status.reason)

@@ -16,6 +16,7 @@ from postroad.ports.ids import DeliveryId, MessageId, id_text, parse_id
 from postroad.ports.sending import ServerRecord
 from postroad.ports.store import Attempt, Delivery, Event, Message, QueueFilter, Tx
 from postroad.ports.uuids import parse_uuid, uuid_text
+from postroad.reports.facts import plain_facts
 from postroad.reports.story import Story, read_story
 from postroad.web.console.forms import actor_of, count, read_form, services_of
 from postroad.web.console.queue import DEEDS, Deed
@@ -59,7 +60,7 @@ async def show(request: Request) -> Response:
     phases = life(story, tries, now)
     return page(
         request, "message.html", fragment="message_state", known=found, story=story, message=story.message,
-        words=words, people=people(story), others=max(len(story.deliveries) - SHOWN, 0),
+        words=words, people=people(story, services_of(request).hostname), others=max(len(story.deliveries) - SHOWN, 0),
         steps=steps(story, tries), life=summed(phases), life_bar=bar(phases, words=_life_words(phases)),
         longest=max((one.seconds for one in tries), default=0.0), bar=bar, deeds=deeds_for, phases=PHASES,
         uuid=uuid_text(story.message.id), view=request.query_params.get("view", ""),
@@ -87,14 +88,22 @@ async def _known(request: Request) -> Known | Response:
     return found if found.ident == ident else RedirectResponse(url(f"messages/{found.ident}"), 303)
 
 
-def people(story: Story) -> list[Standing]:
-    """The recipients that are shown, those that need eyes first."""
+def people(story: Story, hello: str = "") -> list[Standing]:
+    """The recipients that are shown, those that need eyes first. `hello` is our host name."""
     events: dict[DeliveryId, list[Event]] = defaultdict(list)
     for event in story.events:
         if event.delivery is not None:
             events[event.delivery].append(event)
     shown = sorted(story.deliveries, key=lambda delivery: GRAVITY.index(delivery.state))[:SHOWN]
-    return [standing(delivery, events[delivery.id]) for delivery in shown]
+    sender = story.message.reverse_path
+    return [
+        standing(
+            delivery,
+            events[delivery.id],
+            plain_facts(recipient=delivery.forward_path, sender=sender, hello=hello),
+        )
+        for delivery in shown
+    ]
 
 
 def _life_words(phases: Sequence[Phase]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from postroad.content.explain import Explanation, Facts, explain
 from postroad.events.model import EventKind
 from postroad.ports.store import Delivery, DeliveryState, Event, Wish
 from postroad.web.console.forms import count
@@ -24,12 +25,17 @@ class Standing:
     next: str = ""
     at: datetime | None = None
     report: str = ""  # the id of the message that told the sender
+    why: Explanation | None = None  # what a refusal means
 
 
-def standing(delivery: Delivery, events: Sequence[Event]) -> Standing:
-    """`events` are those of this recipient, in order."""
+def standing(delivery: Delivery, events: Sequence[Event], facts: Facts | None = None) -> Standing:
+    """`events` are those of this recipient, in order; `facts` go into the explanation of a refusal."""
     details = {event.kind: event.detail for event in events}  # the last of each kind
-    return _TELLERS[delivery.state](delivery, details)
+    told = _TELLERS[delivery.state](delivery, details)
+    status = delivery.last_status
+    if status is None or status.is_success or delivery.state is DeliveryState.CANCELLED:
+        return told
+    return replace(told, why=explain(status, facts))
 
 
 _Details = Mapping[str, Mapping[str, Any]]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from postroad.adapters.ids import first_id_at
 from postroad.adapters.sql.births import EVENT, MESSAGE, TERMS, event_row
 from postroad.adapters.sql.connection import Connection, Row, in_list, slices
 from postroad.adapters.sql.values import (
@@ -116,6 +117,12 @@ class Messages:
     def _recipient(self, text: str) -> tuple[str, list[Any]]:
         term, params = folded(self._connection, ("delivery.forward_path", "delivery.orig"), text)
         return f"EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.id AND {term})", params
+
+    def recent_hosts(self, since: datetime, limit: int) -> list[str]:
+        rows = self._connection.rows(
+            "SELECT host FROM attempt WHERE id >= ? ORDER BY id DESC LIMIT ?", (first_id_at(since), limit)
+        )
+        return [host for (host,) in rows]
 
     def attempts(self, message: MessageId) -> list[tuple[Attempt, dict[DeliveryId, Status]]]:
         statuses: dict[int, dict[DeliveryId, Status]] = {}
