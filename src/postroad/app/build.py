@@ -21,6 +21,7 @@ from postroad.app.follower import Follower
 from postroad.app.fronts import Fronts
 from postroad.app.janitor import Janitor
 from postroad.app.roles import IMPLICIT_TLS, METRICS, WEB, listeners, roles
+from postroad.app.scanning import ScannerAlarm, make_scanning
 from postroad.app.services import Services, node_name
 from postroad.config.networks import Networks
 from postroad.config.schema import Listen, Settings
@@ -76,6 +77,8 @@ class Node:
             write_timeout=settings.limits.write_timeout, handshake_timeout=settings.limits.handshake_timeout
         )
         self._outside = Hub()
+        self._beside = Hub()  # to scanners
+        self.scanning = make_scanning(services, self._beside)
         self._tls = NodeTls.of(settings)
         limits = settings.limits
         self._doorman = Doorman(
@@ -97,6 +100,7 @@ class Node:
             programs=Programs(services.tokens, services.sending),
             submission=settings.submission,
             sending=self._sending,
+            scanning=self.scanning,
         )
         self.resolver = CachingResolver(
             settings.dns.nameservers, timeout=settings.dns.timeout, trust_ad=settings.dns.trust_ad
@@ -113,7 +117,11 @@ class Node:
         )
         self.index = open_index(services.store, settings.data_dir, settings.retention)
         self._poll = IdlePoll(services.clock)
-        self._fronts = Fronts(services, self.intake, self.door, self._poll, has_certificate=self._tls is not None)
+        self._alarm = ScannerAlarm(services, self.intake.submit_local)
+        self.scanning.alarm = self._alarm.tell
+        self._fronts = Fronts(
+            services, self.intake, self.door, self._poll, self.scanning, has_certificate=self._tls is not None
+        )
         self._control = ControlServer(services, settings.data_dir)
         self._start_log: MappedStartLog | None = None
         self._sender: Sender | None = None
@@ -246,6 +254,8 @@ class Node:
             task.cancel()
         await asyncio.wait(self._tasks) if self._tasks else None
         await self._outside.stop(grace)
+        await self._alarm.close()
+        await self._beside.stop(1.0)
         await self.door.close()
         await self.intake.close()
         await self.resolver.close()
@@ -290,6 +300,7 @@ class Node:
             Gauge("disk_size_bytes", "Size of the disk at data_dir", folder.f_blocks * folder.f_frsize),
             *self._certificate_gauge(),
             *self._list_gauges(),
+            *self._scanner_gauges(),
             Gauge("log_dropped_lines", "Log lines that nobody read in time", log.dropped()),
         ]
 
@@ -304,6 +315,14 @@ class Node:
         text = "Whether a list of clients in DNS is sane and in use"
         for zone in self.door.zones if "mx" in self._roles else ():
             yield Gauge("dns_list_on", text, zone.is_on, {"zone": zone.name})
+
+    def _scanner_gauges(self) -> Iterator[Gauge]:
+        """Of the programs that look at mail, where there is one."""
+        if self.scanning.scanners:
+            yield Gauge("scanner_conversations", "Conversations with milters that stand now", len(self._beside.live))
+        text = "Whether a scanner is asked: 0 while it is left alone because it does not answer"
+        for scanner in self.scanning.scanners:
+            yield Gauge("scanner_up", text, not scanner.circuit.reason, {"scanner": scanner.settings.name})
 
     def _certificate_gauge(self) -> list[Gauge]:
         now = self.services.clock.now()

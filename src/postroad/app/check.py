@@ -56,6 +56,7 @@ async def examine(settings: Settings, *, ask_dns: bool = True) -> list[Finding]:
         findings += list(look(settings))
     findings += [finding async for finding in _database(settings)]
     findings += [finding async for finding in _proxies(settings)]
+    findings += [finding async for finding in _scanners(settings)]
     findings += list(_ports(settings))
     if ask_dns:
         findings += [finding async for finding in _dns(settings)]
@@ -248,6 +249,21 @@ async def _proxies(settings: Settings) -> AsyncIterator[Finding]:
         text = f"on {last:%Y-%m-%d} nearly all logins came from {address}, a private address: a proxy hides the clients"
         change = "let it speak the PROXY protocol and list it in limits.proxies; till then no address can be slowed"
         yield Finding(Grade.PROBLEM, "logins", text, change)
+
+
+async def _scanners(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether the programs that look at mail answer."""
+    if not settings.scanner:
+        return
+    from postroad.app.scanning import probe_all
+
+    async for scanner, found, is_good in probe_all(settings.scanner, settings.hostname):
+        if is_good:
+            yield Finding(Grade.OK, "scanners", f"{scanner.name} {found}")
+            continue
+        then = "mail is put off" if scanner.on_failure == "defer" else "mail is taken without it"
+        text = f"{scanner.name} does not answer at {scanner.url}: {found}; {then}"
+        yield Finding(Grade.PROBLEM, "scanners", text, "is it running, and may this user use its socket?")
 
 
 def _sqlite() -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from postroad.config.networks import Networks
 from postroad.config.schema import Settings
 from postroad.intake.door import Door
 from postroad.intake.pipeline import Intake
+from postroad.intake.scanners import Scanning
 from postroad.mailbox.service import MailboxService
 from postroad.ports.apppasswords import Scope
 
@@ -26,13 +27,21 @@ class Fronts:
     """Makes factories; what several services share is made once, with the first."""
 
     def __init__(
-        self, services: Services, intake: Intake, door: Door, poll: IdlePoll, *, has_certificate: bool
+        self,
+        services: Services,
+        intake: Intake,
+        door: Door,
+        poll: IdlePoll,
+        scanning: Scanning,
+        *,
+        has_certificate: bool,
     ) -> None:
         self._services = services
         self._settings: Settings = services.settings
         self._intake = intake
         self._door = door
         self._poll = poll
+        self._scanning = scanning
         self._has_certificate = has_certificate
         self._mailboxes = MailboxService(services.store, services.signals, services.ids)
         self._shared: dict[str, Any] = {}
@@ -81,6 +90,7 @@ class Fronts:
             door=self._door if service == "mx" else None,
             gateways=Networks(limits.xclient),
             partners=Networks(limits.partners),
+            scanning=self._scanning if self._scanning.looks_at(service) else None,
         )
         return front.connect
 

@@ -26,6 +26,7 @@ from postroad.accounts.sending import Sending
 from postroad.accounts.tokens import Tokens
 from postroad.adapters.blobs.segments import SegmentBlobs
 from postroad.adapters.clock import SystemClock
+from postroad.adapters.http import AioHttpClient
 from postroad.adapters.ids import MAX_NODE, NodeIds
 from postroad.adapters.random import SystemRandomness
 from postroad.adapters.signals.local import LocalSignals
@@ -75,6 +76,7 @@ class Services:
     counts: SenderCounts
     senders: Senders
     steady: SteadyClock  # the clock of the queue
+    http: AioHttpClient
     intake: Intake | None = None
 
 
@@ -106,6 +108,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.callback(workers.close)
         services = _assemble(settings, store, clock=clock, ids=NodeIds(number), workers=workers)
         await services.freezes.load()
+        stack.push_async_callback(services.http.close)
         stack.push_async_callback(services.senders.close)
         stack.push_async_callback(services.admins.close)
         stack.push_async_callback(services.tokens.close)
@@ -170,6 +173,7 @@ def _assemble(settings: Settings, store: Database, *, clock: Clock, ids: IdSourc
         counts,
         Senders(store, freezes, counts, actions),
         steady,
+        AioHttpClient(),
     )
 
 

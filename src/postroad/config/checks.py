@@ -74,7 +74,16 @@ def _tokens_have_audience(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _scanners_have_names(settings: Settings) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for number, scanner in enumerate(settings.scanner):
+        if scanner.name in seen:
+            yield Problem(f"scanner[{number}].name", f"`{scanner.name}` is the name of another one already")
+        seen.add(scanner.name)
+
+
 _CHECKS = (
+    _scanners_have_names,
     _first_certificate,
     _tokens_have_audience,
     _certificate_has_key,

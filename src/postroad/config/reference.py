@@ -22,6 +22,8 @@ Those marked *on reload* are applied by SIGHUP; the others by a restart. `postro
 _LISTS = {
     "listen": "One table for each listener; none at all: the default ports of the roles that run.\n"
     '`POSTROAD_LISTEN="mx=0.0.0.0:25,metrics=127.0.0.1:9667"` sets them all.\n',
+    "scanner": "One table for each milter or Rspamd, asked in this order (see docs/guides/scanners.md).\n"
+    '`POSTROAD_SCANNER="rspamd=milter:127.0.0.1:11332"` sets them all, by name and address.\n',
     "dns_list": "One table for each list of clients in DNS; a zone may have several, with other codes.\n"
     '`POSTROAD_DNS_LIST="zen.example.org=10"` sets them all, by zone and weight.\n',
 }

@@ -319,6 +319,10 @@ class Limits:
     unauthenticated_timeout: float = setting(
         60.0, "IMAP and POP3: patience before login", unit="seconds", check=values.at_least(1)
     )
+    max_scans: int = setting(
+        200, "conversations with scanners at once; further messages wait, as long as for a scanner's connection",
+        check=values.at_least(1),
+    )  # fmt: skip
     passwords_at_once: int = setting(2, "Argon2 runs at the same time; each takes 19 MiB", check=values.between(1, 64))
 
 
@@ -440,6 +444,45 @@ class FrontDoor:
     )  # fmt: skip
     clients: int = setting(
         20_000, "addresses and networks that are remembered at once, for each of these", check=values.at_least(100)
+    )
+
+
+SCANNED = ("mx", "submission", "lmtp")
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """One program that looks at mail before it is ours: a milter, or Rspamd by HTTP."""
+
+    name: str = setting(text="what it is called in traces, logs and metrics", check=values.word)
+    url: str = setting(
+        text="where it is: `milter:unix:/path`, `milter:host:port` or `rspamd:http://host:11333`", check=values.scanner
+    )
+    services: tuple[str, ...] = setting(
+        ("mx", "submission"), "whose mail it sees: " + ", ".join(SCANNED) + "; `submission` is also that of programs"
+        " (the HTTP API, `sendmail`)", check=values.one_of(*SCANNED),
+    )  # fmt: skip
+    on_failure: str = setting(
+        "defer", "what becomes of mail while it does not answer: `defer` (the client tries again) or `accept`"
+        " (unseen by it)", check=values.one_of("defer", "accept"),
+    )  # fmt: skip
+    connect_timeout: float = setting(
+        5.0, "patience for its connection, and for its first words", unit="seconds", check=values.between(0.1, 60)
+    )
+    command_timeout: float = setting(
+        30.0, "patience for its answer to a command, a header field or a piece of a body", unit="seconds",
+        check=values.between(0.1, 300),
+    )  # fmt: skip
+    message_timeout: float = setting(
+        120.0, "patience for its answer to a whole message; a milter that tells of its progress gets more, but not"
+        " more than 9 minutes in all", unit="seconds", check=values.between(0.1, 540),
+    )  # fmt: skip
+    rest: float = setting(
+        30.0, "after three failures in a row it is left alone for so long, and costs no message any time",
+        unit="seconds", check=values.between(1, 3600),
+    )  # fmt: skip
+    max_size: int = setting(
+        50 * 1024 * 1024, "larger messages are not shown to it", unit="bytes", check=values.at_least(1024)
     )
 
 
@@ -599,6 +642,7 @@ class Settings:
     pool: tuple[PoolSettings, ...] = setting((), "addresses that some mail leaves from")
     provider: tuple[ProviderSettings, ...] = setting((), "limits of providers")
     retry: tuple[RetrySettings, ...] = setting((), "when some mail is tried again")
+    scanner: tuple[Scanner, ...] = setting((), "programs that look at mail before it is ours: milters, and Rspamd")
     http: Http = setting(Http, "the HTTP listeners: limits and patience")
     addresses: Addresses = setting(Addresses, "how addresses are read")
     retention: Retention = setting(Retention, "how long things are kept")

@@ -226,4 +226,4 @@ def scanner(value: object) -> str:
         parts = urlsplit(where)
         if parts.scheme in ("http", "https") and parts.hostname and _port_is_possible(parts) and not parts.query:
             return ""
-    return f"`{value}` is no scanner; write it as milter:unix:/run/x, milter:127.0.0.1:11332 or rspamd:http://host:11333"
+    return f"`{value}` is no scanner; write milter:unix:/run/x, milter:127.0.0.1:11332 or rspamd:http://host:11333"

@@ -16,6 +16,7 @@ from postroad.intake.pipeline import Intake, Services
 from postroad.intake.programs import Programs
 from postroad.intake.refusals import RefusalBuffer
 from postroad.intake.rendering import Renderer
+from postroad.intake.scanners import Scanning
 from postroad.ports.blobs import BlobStore
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
@@ -42,6 +43,7 @@ def assemble(
     programs: Programs | None = None,
     submission: Submission | None = None,
     sending: Sending | None = None,
+    scanning: Scanning | None = None,
 ) -> Intake:
     """Acceptance for this process. Where it sends too, call `Intake.hand_to` next."""
     patience = Patience(clock)
@@ -73,6 +75,7 @@ def assemble(
             (submission or Submission()).send_as,
         ),
         sending=sending,
+        scanning=scanning if scanning is not None and scanning.scanners else None,
     )
     return Intake(services, _policy(store, limits, hostname), hostname)
 

@@ -18,7 +18,7 @@ from postroad.events.recorder import Recorder
 from postroad.intake.patience import Patience
 from postroad.intake.rendering import Renderer, content_record, is_quick
 from postroad.intake.spool import NO_SPACE, STORE_FAILED, Spooled
-from postroad.intake.transaction import MailTransaction, PlannedDelivery
+from postroad.intake.transaction import DISCARDED_DEST, MailTransaction, PlannedDelivery
 from postroad.intake.verdicts import kept
 from postroad.intake.wishes import in_words, message_terms, recipient_terms, utf8_flag, wants_expansion
 from postroad.mail.dsn import Action
@@ -287,6 +287,8 @@ class Committer:
         """Nothing is to be done for it, and its fate is on record: in a sandbox, or nobody here takes it."""
         target, now = planned.target, message.created
         state = DeliveryState.DELIVERED if end.is_success else DeliveryState.BOUNCED
+        if target.dest == DISCARDED_DEST:
+            state = DeliveryState.CANCELLED
         delivery = Delivery(
             DeliveryId(self._ids.new()),
             message.id,

@@ -13,10 +13,12 @@ from functools import partial
 from postroad.accounts.tokens import Access
 from postroad.events.recorder import Recorder
 from postroad.intake import fields
+from postroad.intake.amend import amend
 from postroad.intake.checks import Policy, limits, loop, recipients, relay, sender
 from postroad.intake.checks.ownership import Ownership as OwnershipStep
 from postroad.intake.checks.sending import Sending
 from postroad.intake.commit import Committer, Prepared, accepted_status, segment_header
+from postroad.intake.drafts import DraftSpool
 from postroad.intake.patience import Patience
 from postroad.intake.programs import (
     NOT_OURS,
@@ -30,6 +32,7 @@ from postroad.intake.programs import (
 )
 from postroad.intake.refusals import RefusalBuffer
 from postroad.intake.repeats import Repeats
+from postroad.intake.scanners import Scan, Scanning
 from postroad.intake.spool import STORE_FAILED, Budget, Digest, Spool, Spooled
 from postroad.intake.transaction import API_SERVICE, TRUSTED_SERVICE, MailTransaction
 from postroad.intake.visit import Visit
@@ -43,6 +46,7 @@ from postroad.ports.blobs import BlobStore
 from postroad.ports.clock import Clock
 from postroad.ports.handoff import Handoff, Ownership, Reporter
 from postroad.ports.ids import BlobId, IdSource, MessageId, id_text
+from postroad.ports.net import Endpoint
 from postroad.ports.store import AccountRecord, Lane, Refusal, Store, StoreUnavailable, Tx
 from postroad.ports.uuids import uuid_text
 from postroad.proto.smtp.parameters import NO_PARAMETERS, NO_RCPT_PARAMETERS, MailParameters, RcptParameters
@@ -62,6 +66,7 @@ _RECIPIENT_OK = status(250, "2.1.5", "OK")
 _NO_RECIPIENTS = status(554, "5.5.1", "no valid recipients")
 LOCAL_ORIGIN = Origin(TRUSTED_SERVICE, "")
 _NOWHERE = Resolution(is_ours=False)
+_NO_LISTENER = Endpoint("", 0)
 _NOT_NOW = status(451, "4.3.0", "temporary problem here, try again later")
 
 
@@ -81,6 +86,7 @@ class Services:
     programs: Programs | None = None  # none: nobody logs in with a token
     ownership: OwnershipStep | None = None  # none: accounts send as anybody
     sending: Sending | None = None  # none: as much as they like
+    scanning: Scanning | None = None  # none: nobody looks at mail before it is ours
 
 
 class Intake:
@@ -94,6 +100,7 @@ class Intake:
         self._hostname = hostname
         self._budget = Budget()
         self._repeats = Repeats(services.clock)
+        self._scanning = services.scanning
 
     def begin(
         self,
@@ -205,6 +212,24 @@ class Intake:
         transaction.add(path, resolution.targets)
         return _RECIPIENT_OK
 
+    async def scan_recipient(
+        self, transaction: MailTransaction, path: ForwardPath, parameters: RcptParameters
+    ) -> Status:
+        """The same where scanners have a word in it: the last one."""
+        scan, known = transaction.scan, str(path) in transaction.recipients
+        assert scan is not None
+        answer = self.recipient(transaction, path, parameters)
+        judged = answer if isinstance(answer, Status) else await answer
+        if not judged.is_success:
+            await scan.rejected(path, judged)
+            return judged
+        refused = await scan.rcpt(transaction, path, parameters)
+        if refused is None:
+            return judged
+        if not known:
+            transaction.drop(str(path))
+        return refused
+
     def _judge_in_sandbox(self, transaction: MailTransaction, path: ForwardPath) -> Status:
         refused = limits.recipients_are_few(self._policy, transaction, _NOWHERE)
         if refused is not None:
@@ -234,7 +259,7 @@ class Intake:
         """DATA: where the body goes. The message gets its id and its time here."""
         transaction.message = MessageId(self._services.ids.new())
         transaction.received = self._clock.now()
-        return Spool(
+        return self._spool_for(transaction)(
             self._services.blobs,
             self._budget,
             blob=BlobId(transaction.message),
@@ -242,6 +267,44 @@ class Intake:
             make_header=lambda header: self._final_header(transaction, header),
             max_header=self._policy.max_header_size,
         )
+
+    def _spool_for(self, transaction: MailTransaction) -> type[Spool]:
+        """What scanners look at is stored when they have spoken."""
+        if self._scanning is None or transaction.is_report or not self._scanning.looks_at(transaction.origin.service):
+            return Spool
+        return DraftSpool
+
+    async def _scan(self, transaction: MailTransaction, spool: DraftSpool, flags: BodyFlag) -> BodyFlag | Status:
+        """What scanners say of a whole message. It is changed as they wish: its facts now, or the refusal."""
+        draft, scan = spool.begin(flags), transaction.scan
+        if scan is None:
+            assert self._scanning is not None
+            scan = self._scanning.begin(transaction.origin.service, _NO_LISTENER)
+            assert scan is not None
+            try:
+                refused = await self._present(scan, transaction) or await scan.message(transaction, draft)
+            finally:
+                scan.close()
+        else:
+            refused = await scan.message(transaction, draft)
+        if refused is None:
+            try:
+                await amend(transaction, scan.changes, self._directory.resolve)
+            except StoreUnavailable as error:
+                refused = _NOT_NOW.because(str(error))
+        if refused is not None:
+            spool.discard()
+            return refused
+        return draft.flags
+
+    async def _present(self, scan: Scan, transaction: MailTransaction) -> Status | None:
+        """Mail that comes by no SMTP session is shown to scanners as if it did."""
+        refused = await scan.mail(transaction)
+        for name in transaction.recipients:
+            if refused is None:
+                wish = transaction.wishes.get(name, NO_RCPT_PARAMETERS)
+                refused = await scan.rcpt(transaction, parse_forward_path(name), wish)
+        return refused or await scan.data(transaction)
 
     def _final_header(self, transaction: MailTransaction, header: Header) -> tuple[Header, bytes]:
         """What is kept of the header block as it came, and the block that is stored."""
@@ -318,6 +381,11 @@ class Intake:
             if refused is not None:
                 spool.discard()
                 return refused
+        if ended is None and isinstance(spool, DraftSpool):
+            scanned = await self._scan(transaction, spool, flags)
+            if isinstance(scanned, Status):
+                return scanned
+            flags = scanned
         spooled = ended if ended is not None else await spool.finish()
         if isinstance(spooled, Status):
             return spooled
@@ -368,13 +436,18 @@ class Intake:
         waiting = spool.write(content)
         if waiting is not None:
             await waiting
-        ended = self._end(transaction, spool)
-        spooled = ended if ended is not None else await spool.finish()
-        if isinstance(spooled, Status):
-            return spooled
         flags = BodyFlag.DOT_LINES if b"\n." in content else BodyFlag.NONE  # its lines are short
         if not content.isascii():  # an address in its header: nothing else in it is beyond ASCII
             flags |= BodyFlag.EIGHT_BIT | BodyFlag.UTF8
+        ended = self._end(transaction, spool)
+        if ended is None and isinstance(spool, DraftSpool):
+            scanned = await self._scan(transaction, spool, flags)
+            if isinstance(scanned, Status):
+                return scanned
+            flags = scanned | flags & BodyFlag.UTF8
+        spooled = ended if ended is not None else await spool.finish()
+        if isinstance(spooled, Status):
+            return spooled
         if self._services.sending is not None:
             self._services.sending.judge(transaction)
         return await self._services.committer.prepare(transaction, spooled, flags)

@@ -18,6 +18,7 @@ from postroad.routing.routes import LOCAL_DEST
 if TYPE_CHECKING:
     from postroad.accounts.tokens import Access
     from postroad.intake.programs import Asked
+    from postroad.intake.scanners import Scan
     from postroad.intake.verdicts import Verdict
     from postroad.intake.visit import Visit
 
@@ -25,6 +26,7 @@ API_SERVICE = "api"  # programs that send by HTTP, each with the token of its se
 SUBMISSION_SERVICES = frozenset(("submission", "submissions", API_SERVICE))
 TRUSTED_SERVICE = "local"  # sendmail, send and our own bounces: they come through the control socket or from inside
 SANDBOX_DEST = "sandbox"
+DISCARDED_DEST = "discarded"  # a scanner wants it to reach nobody
 
 _NOTHING: Mapping[str, str] = {}
 _SANDBOXED = status(250, "2.0.0", "sandbox: accepted, and sent nowhere")
@@ -74,6 +76,7 @@ class MailTransaction:
         "recipients",
         "reverse_path",
         "sandbox",
+        "scan",
         "server",
         "size",
         "stream",
@@ -116,6 +119,7 @@ class MailTransaction:
         self.tag = ""
         self.metadata: Mapping[str, str] = _NOTHING
         self.visit: Visit | None = None  # of a stranger, at the front door
+        self.scan: Scan | None = None  # the scanners of its session, where there are any
         self.notes: tuple[Verdict, ...] = ()  # what steps said of this message alone
         self.tracking: Mapping[str, str] = _NOTHING  # what was asked for (`track_opens`, `track_links`), for the event
 
@@ -156,6 +160,7 @@ class MailTransaction:
     def drop(self, name: str) -> None:
         """A recipient that was taken is refused after all, before the message is ours: it was never one."""
         self.recipients = [each for each in self.recipients if each != name]
+        self.expanded = tuple(each for each in self.expanded if each != name)
         self._unplan(name)
 
     def _unplan(self, name: str) -> None:
@@ -169,6 +174,18 @@ class MailTransaction:
         """A recipient that was taken gets nothing after all: bounced, with what our own rules say of it."""
         self._unplan(name)
         self.planned[name] = PlannedDelivery(Target(name, LOCAL_DEST), name, status)
+
+    def discard(self, by: str) -> None:
+        """Nobody gets it, and its sender hears nothing of that: it is on record."""
+        end = Status(250, None, "discarded", by)
+        names = list(self.planned) or self.recipients
+        self.planned = {name: PlannedDelivery(Target(name, DISCARDED_DEST), name, end) for name in names}
+
+    def hold(self, why: str) -> None:
+        """It is ours, and tried by nobody until it is released."""
+        for planned in self.planned.values():
+            if planned.end is None:
+                planned.held = why
 
     def add_to_sandbox(self, path: ForwardPath) -> None:
         """Take a recipient who is shown as having got it."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from postroad.mail.status import Status
 
+SCANNER = "scanner "  # before a scanner's name; other steps have no blank in theirs
 Kept = tuple[tuple[str, str, float, str], ...]  # what the `received` event says: step, kind, weight, reason
 
 
@@ -23,6 +24,8 @@ class Kind(StrEnum):
     REFUSE = "refuse"  # whatever the others say
     DELAY = "delay"  # our next words wait
     DEFER = "defer"  # not now: the client is to try again
+    HOLD = "hold"  # ours, and kept back until somebody releases it
+    DISCARD = "discard"  # ours, and for nobody
 
 
 class Verdict(Struct, frozen=True, gc=False):

@@ -35,6 +35,10 @@ class Counters:
     turned_away: int = 0  # connections over a limit
     connections: dict[str, int] = field(default_factory=dict)  # by service
     door: dict[str, int] = field(default_factory=dict)  # refused or put off by the front door, by step
+    scans: dict[str, int] = field(default_factory=dict)  # messages that a scanner has seen, by scanner
+    scan_refusals: dict[str, int] = field(default_factory=dict)
+    scan_failures: dict[str, int] = field(default_factory=dict)
+    scan_seconds: dict[str, float] = field(default_factory=dict)
 
 
 COUNTERS = Counters()
@@ -58,6 +62,10 @@ _HELP = {
 _LABELLED = {
     "connections": ("service", "Connections taken"),
     "door": ("step", "Connections, messages and recipients that the front door refused or put off"),
+    "scans": ("scanner", "Messages that a scanner has seen"),
+    "scan_refusals": ("scanner", "Clients, recipients and messages that a scanner has refused or put off"),
+    "scan_failures": ("scanner", "Times that a scanner could not be asked, or did not answer"),
+    "scan_seconds": ("scanner", "Time that messages have waited for a scanner"),
 }
 
 

@@ -45,6 +45,18 @@ class BlobWriter(Protocol):
     def discard(self) -> None: ...
 
 
+class Scratch(Protocol):
+    """Octets that are needed for a moment and outlive nothing: neither synced nor named."""
+
+    async def write(self, piece: bytes) -> None:
+        """Put a piece behind what is there. Raises BlobWriteFailed."""
+
+    async def read(self, start: int, length: int) -> bytes: ...
+
+    def discard(self) -> None:
+        """Give the room back. A read or write under way in a thread ends first."""
+
+
 class BlobStore(Protocol):
     """Content by place. `append_group` blocks and is called by the store's writer thread only."""
 
@@ -55,6 +67,8 @@ class BlobStore(Protocol):
         """Remember that these ids were refused after they had been written, so that no rebuild resurrects them."""
 
     def create(self, blob: BlobId, envelope: bytes) -> BlobWriter: ...
+
+    def scratch(self) -> Scratch: ...
 
     async def read(self, place: BlobPlace, start: int = 0, length: int | None = None) -> bytes:
         """Octets `start` up to `start + length` of the content, at most to its end. For small content."""

@@ -12,18 +12,19 @@ from typing import Any
 
 from postroad.content.reasons import Reason, meaning
 from postroad.events.model import EventKind
-from postroad.intake.verdicts import in_words
+from postroad.intake.verdicts import SCANNER, Kept, Kind, in_words
 from postroad.mail.status import Status
 from postroad.ports.ids import AttemptId, DeliveryId
 from postroad.ports.store import Attempt, Delivery, DeliveryState, Event, Message, Tx
 
 ATTEMPT = "attempt"  # the kind of a line that no event stands behind
 FRONT_DOOR = "front-door"  # what its steps said of a stranger; part of the event `received`
+SCANNED = "scanned"  # what a scanner said of the message; part of the same event
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One step. `good` is None where it is neither good nor bad news; `kind` is the event's, `ATTEMPT` or `FRONT_DOOR`.
+    """One step. `good` is None where it is neither good nor bad news; `kind` is the event's, or one of those above.
 
     `text` says all; `whom` (a recipient, or several) and `what` are its parts, without the time of the next try.
     """
@@ -81,14 +82,25 @@ class Story:
         text = f"{whom}: {what}{again}" if whom else f"{what}{again}"
         yield Line(event.at, text, good, event.kind, None, whom, what, _moment(detail["next"]))
         if said := event.detail.get("verdicts"):
-            what = f"front door: {in_words(said)}"
-            yield Line(event.at, what, None, FRONT_DOOR, what=what)
+            yield from _verdict_lines(event.at, said)
 
     def _recipient(self, delivery: DeliveryId | None) -> str:
         for known in self.deliveries:
             if known.id == delivery:
                 return f"{known.forward_path} (for {known.orig})" if known.orig else known.forward_path
         return "a recipient"
+
+
+def _verdict_lines(at: datetime, said: Kept) -> Iterator[Line]:
+    """The front door's steps in one line, each scanner in one of its own."""
+    steps = tuple(each for each in said if not each[0].startswith(SCANNER))
+    if steps:
+        what = f"front door: {in_words(steps)}"
+        yield Line(at, what, None, FRONT_DOOR, what=what)
+    for step, kind, _, reason in said:
+        if step.startswith(SCANNER):
+            what = f"{step}: {reason}"
+            yield Line(at, what, False if kind in _AGAINST else None, SCANNED, what=what)
 
 
 def read_story(tx: Tx, message: Message) -> Story:
@@ -157,6 +169,7 @@ def _reported(detail: _Detail) -> _Telling:
     return f"{what}{detail.after(' to ', 'to')}{detail.after(', as message ', 'report')}", None
 
 
+_AGAINST = (Kind.HOLD, Kind.DISCARD)
 _REPORTED = {
     "delayed": "the delay was reported",
     "delivered": "the delivery was reported",

@@ -18,6 +18,7 @@ from postroad.config.networks import NOBODY, Networks
 from postroad.intake.door import Door
 from postroad.intake.pipeline import Intake
 from postroad.intake.refusals import refusal
+from postroad.intake.scanners import Scan, Scanning
 from postroad.intake.spool import Spool
 from postroad.intake.transaction import MailTransaction
 from postroad.intake.visit import Visit
@@ -80,6 +81,7 @@ class SmtpFront:
     door: Door | None = None  # for strangers; None: the listener knows none
     gateways: Networks = NOBODY  # who may tell by XCLIENT whom they speak for
     partners: Networks = NOBODY  # who may ask for what else a login is needed for
+    scanning: Scanning | None = None  # None: nobody looks at the mail of this listener
 
     def connect(self) -> tuple[SmtpServer, SmtpSession]:
         machine = SmtpServer(self.profile)
@@ -101,6 +103,7 @@ class SmtpSession:
         "_login",
         "_machine",
         "_origin",
+        "_scan",
         "_spool",
         "_transaction",
         "_unconfirmed",
@@ -125,6 +128,7 @@ class SmtpSession:
         self._login: LoginDialogue | None = None  # from the first AUTH to the one that is right
         self._unknown = 0
         self._visit: Visit | None = None  # of a stranger
+        self._scan: Scan | None = None  # from the first message on, where scanners look at it
 
     # --- ports.net.Session --------------------------------------------------------------------------------------------
 
@@ -211,6 +215,7 @@ class SmtpSession:
             self._unconfirmed.abandoned()
         if self._transaction is not None:
             self._transaction.abandoned()
+        self._end_scan()
         self._drop()
 
     # --- identity -----------------------------------------------------------------------------------------------------
@@ -292,6 +297,7 @@ class SmtpSession:
         self._account, self._access = (login.account, login.access) if login else (None, None)
         self._helo, self._esmtp = client.helo or "", client.proto != "SMTP"
         self._origin = self._login = self._visit = None
+        self._end_scan()
         if not self._arrive(client.destaddr or self._connection.local.host):
             return
         if self._visit is not None and client.helo:
@@ -324,6 +330,8 @@ class SmtpSession:
             self._refuse(Stage.MAIL, begun, reverse_path=str(event.reverse_path))
         elif self._access is not None or self._account is not None:
             return self._mail_of_submitter(begun)
+        elif self._front.scanning is not None:
+            return self._scan_sender(begun, self._front.scanning)
         else:
             self._transaction = begun
             self._machine.answer(replies.SENDER_OK)
@@ -335,24 +343,49 @@ class SmtpSession:
     def _mail_of_submitter(self, begun: MailTransaction) -> Waiting:
         verdict = self._front.intake.admit_submitter(begun)
         if verdict is None or isinstance(verdict, Status):
-            self._answer_sender(begun, verdict)
-            return None
+            return self._answer_sender(begun, verdict)
         return self._mail_later(begun, verdict)
 
     async def _mail_later(self, begun: MailTransaction, verdict: Awaitable[Status | None]) -> None:
-        self._answer_sender(begun, await verdict)
+        waiting = self._answer_sender(begun, await verdict)
+        if waiting is not None:
+            await waiting
 
-    def _answer_sender(self, begun: MailTransaction, refused: Status | None) -> None:
+    def _answer_sender(self, begun: MailTransaction, refused: Status | None) -> Waiting:
+        if refused is not None:
+            self._refuse(Stage.MAIL, refused, reverse_path=str(begun.reverse_path))
+            return None
+        self._access = begun.access
+        if self._front.scanning is not None:
+            return self._scan_sender(begun, self._front.scanning)
+        self._transaction = begun
+        self._machine.answer(replies.SENDER_OK)
+        return None
+
+    async def _scan_sender(self, begun: MailTransaction, scanning: Scanning) -> None:
+        """The sender is fine with us: what do the scanners say? Their conversations begin with the first message."""
+        if self._scan is None and self._connection is not None:
+            self._scan = scanning.begin(self._front.service, self._connection.local)
+        begun.scan = scan = self._scan
+        refused = await scan.mail(begun) if scan is not None else None
         if refused is not None:
             self._refuse(Stage.MAIL, refused, reverse_path=str(begun.reverse_path))
             return
-        self._access, self._transaction = begun.access, begun
+        self._transaction = begun
         self._machine.answer(replies.SENDER_OK)
+
+    def _end_scan(self) -> None:
+        scan, self._scan = self._scan, None
+        if scan is not None:
+            scan.close()
 
     def _rcpt(self, event: RcptReceived) -> Waiting:
         assert self._transaction is not None
         if not self._esmtp and self._visit is not None and self._machine.has_unread:
             self._visit.early("a reply, having heard of no PIPELINING")
+        if self._transaction.scan is not None:
+            scanned = self._front.intake.scan_recipient(self._transaction, event.forward_path, event.parameters)
+            return self._rcpt_later(event.forward_path, scanned)
         verdict = self._front.intake.recipient(self._transaction, event.forward_path, event.parameters)
         if isinstance(verdict, Status):
             self._answer_recipient(event.forward_path, verdict)
@@ -379,8 +412,18 @@ class SmtpSession:
         self._spool = self._front.intake.spool(self._transaction)
         if (self._transaction.size or 0) > LARGE_READ and self._connection is not None:
             self._connection.set_read_size(LARGE_READ)
+        if self._transaction.scan is not None:
+            return self._data_scanned(self._transaction, self._transaction.scan)
         self._machine.accept_body()
         return None
+
+    async def _data_scanned(self, transaction: MailTransaction, scan: Scan) -> None:
+        refused = await scan.data(transaction)
+        if refused is None:
+            self._machine.accept_body()
+            return
+        self._refuse(Stage.DATA, refused)
+        self._drop()
 
     def _chunk(self, event: BodyChunk) -> Waiting:
         """The spool's awaitable is the backpressure: nothing is read from the client until it is done."""
@@ -405,6 +448,8 @@ class SmtpSession:
         """The message is ours when `intake` says so; should the client have gone by then, intake knows it already."""
         answer = await self._front.intake.finish(transaction, spool, event.flags)
         self._transaction = self._spool = None
+        if transaction.scan is not None:
+            transaction.scan.reset()
         if not answer.is_success:
             self._refuse(Stage.MESSAGE, answer, reverse_path=str(transaction.reverse_path))
             return
@@ -417,6 +462,8 @@ class SmtpSession:
         names = list(transaction.recipients)
         answers = await self._front.intake.finish_each(transaction, spool, event.flags)
         self._transaction = self._spool = None
+        if transaction.scan is not None:
+            transaction.scan.reset()
         for name, answer in zip(names, answers, strict=True):
             if not answer.is_success:
                 self._record(Stage.MESSAGE, answer, str(transaction.reverse_path), name)
@@ -432,6 +479,8 @@ class SmtpSession:
         """Forget the transaction and its body."""
         if self._spool is not None:
             self._spool.discard()
+        if self._transaction is not None and self._transaction.scan is not None:
+            self._transaction.scan.reset()
         self._transaction = self._spool = None
 
     # --- authentication -----------------------------------------------------------------------------------------------
@@ -476,6 +525,8 @@ class SmtpSession:
 
     def _refused(self, event: CommandRefused) -> Waiting:
         self._record(event.stage, _status(event.reply, event.line))
+        if self._scan is not None and event.reply is replies.UNKNOWN_COMMAND:
+            return self._scan.unknown(event.line)
         return None
 
     def _ended(self, _event: Quit | ConversationEnded) -> Waiting:

@@ -113,7 +113,7 @@ async def test_who_is_exempt_meets_no_door():
 async def test_who_has_logged_in_is_spared():
     world = World(messages_per_minute=1)
     policy = Policy(1 << 20, 100, 50, 1 << 20, lambda _: True)
-    intake = Intake(SimpleNamespace(directory=None, clock=world.clock), policy, "mx.here.test")
+    intake = Intake(SimpleNamespace(directory=None, clock=world.clock, scanning=None), policy, "mx.here.test")
     visit, sender = world.knock(helo="mx.here.test"), parse_reverse_path("a@far.test")
     origin = Origin("mx", "0c1", GOOD, account="alice@here.test")
     begun = [intake.begin(origin, sender, visit=visit) for _ in range(5)]

@@ -19,6 +19,7 @@ from postroad.adapters.blobs.files import FileSystem, failure, write_fully
 from postroad.adapters.blobs.large import LargeWriter
 from postroad.adapters.blobs.reading import Reader
 from postroad.adapters.blobs.record import FIXED_SIZE, VOID, start, void_body
+from postroad.adapters.blobs.scratch import ScratchFile
 from postroad.adapters.cores import roam
 from postroad.adapters.ids import NodeIds
 from postroad.ports.blobs import BlobPlace, BlobRecord, BlobWriteFailed
@@ -268,6 +269,9 @@ class SegmentBlobs:
 
     def create(self, blob: BlobId, envelope: bytes) -> LargeWriter:
         return LargeWriter(self.files, self.large, blob, envelope, self._threads)
+
+    def scratch(self) -> ScratchFile:
+        return ScratchFile(self.files, self.large / f"{id_text(self._names.new())}-scratch.part", self._threads)
 
     def path(self, segment: str) -> Path:
         """Where a segment or large file of this name lies."""

@@ -126,7 +126,7 @@ class Sending:
 
 def _mark(some: Sequence[PlannedDelivery], why: str) -> None:
     for planned in some:
-        planned.held = why
+        planned.held = planned.held or why  # what a scanner holds is not let go with its sender
 
 
 def _less(one: int, other: int) -> int:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from postroad.events.model import FINAL_KIND, EventKind
 from postroad.ports.store import Attempt
-from postroad.reports.story import FRONT_DOOR, Line, Story
+from postroad.reports.story import FRONT_DOOR, SCANNED, Line, Story
 from postroad.web.console.wording import duration
 
 PHASES = {
@@ -204,6 +204,7 @@ def _together(lines: Sequence[Line]) -> Iterator[list[Line]]:
 STEPS: dict[str, tuple[str, str]] = {
     EventKind.RECEIVED: ("in", "note"),
     FRONT_DOOR: ("admins", "quiet"),
+    SCANNED: ("admins", "quiet"),
     EventKind.QUEUED: ("queue", "quiet"),
     EventKind.DEFERRED: ("clock", "warn"),
     EventKind.DELIVERED: ("check", "good"),

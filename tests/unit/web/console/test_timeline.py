@@ -10,7 +10,7 @@ from postroad.mail.envelope import BodyFlag, Origin
 from postroad.mail.status import status
 from postroad.ports.ids import AttemptId, BlobId, DeliveryId, EventId, MessageId
 from postroad.ports.store import Attempt, Delivery, DeliveryState, Event, Message, Wish
-from postroad.reports.story import FRONT_DOOR, Story
+from postroad.reports.story import FRONT_DOOR, SCANNED, Story
 from postroad.web.console.standing import GRAVITY, headline, standing
 from postroad.web.console.timeline import FIRST, LAST, STEPS, Phase, bar, life, steps, summed, tried
 
@@ -111,7 +111,7 @@ class TestBar:
 
 class TestSteps:
     def test_every_kind_has_its_picture(self):
-        assert set(STEPS) == (set(EventKind) - {EventKind.ADMIN}) | {FRONT_DOOR}
+        assert set(STEPS) == (set(EventKind) - {EventKind.ADMIN}) | {FRONT_DOOR, SCANNED}
 
     def test_the_same_of_several_recipients_is_one_step(self):
         events = [
