@@ -10,8 +10,7 @@ import binascii
 import codecs
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
 
 MAX_VALUE = 64 * 1024  # octets of one field that are looked at; the rest stays in the block, unread
 MAX_TEXT = 4096  # octets of a value that are decoded
@@ -203,12 +202,22 @@ def _charset_decode(octets: bytes, charset: str) -> str:
 
 
 def date_time(when: datetime) -> str:
-    """RFC 5322 §3.3, in UTC: `Mon, 24 Nov 2025 09:05:07 +0000`."""
-    return _date_time(int(when.timestamp() // 1))
+    """RFC 5322 §3.3, in UTC: `Mon, 24 Nov 2025 09:05:07 +0000`. Asked for many times in the same second."""
+    global _second
+    begin, end, text = _second
+    if not begin <= when < end:
+        begin = when.astimezone(UTC).replace(microsecond=0)
+        text = _date_time(begin)
+        if begin < _LAST_SECOND:
+            _second = begin, begin + _SECOND, text
+    return text
 
 
-@lru_cache(maxsize=16)
-def _date_time(second: int) -> str:
-    """Asked for many times in the same second."""
-    text = datetime.fromtimestamp(second, UTC).ctime()  # "Mon Nov 24 09:05:07 2025", in every locale
+def _date_time(when: datetime) -> str:
+    text = when.ctime()  # "Mon Nov 24 09:05:07 2025", in every locale
     return f"{text[:3]}, {text[8:10].lstrip()} {text[4:7]} {text[20:]} {text[11:19]} +0000"
+
+
+_SECOND = timedelta(seconds=1)
+_LAST_SECOND = datetime(9999, 12, 31, tzinfo=UTC)
+_second = (_LAST_SECOND, _LAST_SECOND, "")  # the second that was asked for last, its end, and its text

@@ -222,14 +222,15 @@ def _numbered(
 ) -> tuple[list[Row], list[Uid]]:
     rows: list[Row] = []
     uids: list[Uid] = []
+    moment_of = _Moments()
     for new, message in fresh:
         start = starts[new.mailbox]
         uid, modseq = start
         start[0] += 1
         start[1] += 1
         rows.append((
-            new.mailbox, uid, new.blob, new.flags, " ".join(new.keywords), modseq, modseq, moment(new.internal_date),
-            new.size, new.prefix, message,
+            new.mailbox, uid, new.blob, new.flags, " ".join(new.keywords) if new.keywords else "", modseq, modseq,
+            moment_of(new.internal_date), new.size, new.prefix, message,
         ))  # fmt: skip
         uids.append(Uid(uid))
     return rows, uids

@@ -20,6 +20,10 @@ _terms = msgspec.json.Decoder(Terms)
 _recipient_terms = msgspec.json.Decoder(RecipientTerms)
 encode_json = _encoder.encode
 
+_MAX_ORIGINS = 256
+_origins: dict[int, tuple[Origin, str]] = {}  # by identity; each is kept alive here, so that its number stays its own
+_last_status: tuple[Status | None, str] = (None, "")
+
 
 def moment(time: datetime) -> int:
     """Microseconds since 1970."""
@@ -51,7 +55,13 @@ def json_value(text: str) -> Any:
 
 
 def origin_text(origin: Origin) -> str:
-    return encode_json(origin).decode()
+    """Many messages come over one connection and have one origin."""
+    known = _origins.get(id(origin))
+    if known is None or known[0] is not origin:
+        if len(_origins) >= _MAX_ORIGINS:
+            _origins.clear()
+        known = _origins[id(origin)] = origin, encode_json(origin).decode()
+    return known[1]
 
 
 def origin_of(text: str) -> Origin:
@@ -59,8 +69,18 @@ def origin_of(text: str) -> Origin:
 
 
 def status_text(status: Status | None) -> str | None:
+    """What mail into mailboxes comes to is one and the same status each time."""
+    global _last_status
     if status is None:
         return None
+    last, text = _last_status
+    if status is not last:
+        text = _status_text(status)
+        _last_status = status, text
+    return text
+
+
+def _status_text(status: Status) -> str:
     enhanced = str(status.enhanced) if status.enhanced else ""
     parts = (status.reply_code, enhanced, status.text, status.cause, status.remote, status.diagnostic)
     return encode_json((*parts, status.reason) if status.reason else parts).decode()

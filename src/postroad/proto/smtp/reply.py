@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from postroad.mail.status import EnhancedCode, Status
 
@@ -64,12 +65,17 @@ def from_status(status: Status) -> Reply:
 
 
 def _render(reply: Reply) -> bytes:
-    prefix = f"{reply.enhanced} " if reply.enhanced else ""
     if len(reply.lines) == 1:
-        return f"{reply.code} {prefix}{_printable(reply.lines[0])}\r\n".encode("ascii")
+        return f"{_codes(reply.code, reply.enhanced)}{_printable(reply.lines[0])}\r\n".encode("ascii")
+    prefix = f"{reply.enhanced} " if reply.enhanced else ""
     lines = [prefix + _printable(line) for line in reply.lines] or [prefix]
     last = lines.pop()
     return ("".join(f"{reply.code}-{line}\r\n" for line in lines) + f"{reply.code} {last}\r\n").encode("ascii")
+
+
+@lru_cache(maxsize=256)
+def _codes(code: int, enhanced: EnhancedCode | None) -> str:
+    return f"{code} {enhanced} " if enhanced else f"{code} "
 
 
 def _printable(text: str) -> str:
