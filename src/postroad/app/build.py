@@ -20,6 +20,7 @@ from postroad.app.control import ControlServer
 from postroad.app.follower import Follower
 from postroad.app.fronts import Fronts
 from postroad.app.janitor import Janitor
+from postroad.app.outbound import OutboundTls, own_places
 from postroad.app.roles import IMPLICIT_TLS, METRICS, WEB, listeners, roles
 from postroad.app.scanning import ScannerAlarm, make_scanning
 from postroad.app.services import Services, node_name
@@ -125,6 +126,7 @@ class Node:
         self._control = ControlServer(services, settings.data_dir)
         self._start_log: MappedStartLog | None = None
         self._sender: Sender | None = None
+        self._outbound_tls: OutboundTls | None = None
         if "sender" in self._roles:
             self._start_log = MappedStartLog(settings.data_dir / "attempts.open")
             self._sender = self._make_sender(self._start_log)
@@ -140,10 +142,11 @@ class Node:
 
     def _make_sender(self, start_log: MappedStartLog) -> Sender:
         services = self.services
+        self._outbound_tls = OutboundTls(self.settings, services.store, self.resolver, services.clock)
         outside = Outside(
             services.store,
             services.blobs,
-            NetDialer(self._outside),
+            NetDialer(self._outside, roots=self.settings.tls.trusted),
             self.resolver,
             start_log,
             services.clock,
@@ -161,6 +164,9 @@ class Node:
             submit=self.intake.submit_local,
             lost=self._lose,
             freezes=services.freezes,
+            policies=self._outbound_tls.policies,
+            tls_results=self._outbound_tls.results,
+            is_own=own_places(self.settings),
             ways=Ways(self.settings.route, self.settings.provider, self.settings.retry, self.settings.pool),
             steady=services.steady,
         )
@@ -186,6 +192,8 @@ class Node:
             self.intake.hand_to(self._sender.runner, ownership)
             self.intake.report_to(self._sender.bounces)
             self._run(self._sender.run(), "sender")
+        if self._outbound_tls:
+            self._run(self._outbound_tls.run(), "outbound-tls")
         if "mx" in self._roles and self.door.zones:
             every = self.settings.front_door.list_test_every
             self._run(ZoneWatch(self.door.zones, self.resolver, self.services.clock, every=every).run(), "zone-watch")
@@ -254,6 +262,8 @@ class Node:
             task.cancel()
         await asyncio.wait(self._tasks) if self._tasks else None
         await self._outside.stop(grace)
+        if self._outbound_tls:
+            await self._outbound_tls.close()
         await self._alarm.close()
         await self._beside.stop(1.0)
         await self.door.close()

@@ -58,6 +58,7 @@ class OpenFailure:
     tls: str = ""
     timings: dict[str, float] = field(default_factory=dict)
     dialogue: str = ""
+    alone: bool = False  # by what this destination demands of its hosts: others that share them may fare better
 
     def attempt(self, attempt: AttemptId, message: MessageId, started: datetime, ended: datetime) -> Attempt:
         """As the record of an attempt for one message."""

@@ -75,7 +75,7 @@ class Pool:
             reached = await self._hosts.reach(host, transport)
             targets = reached if isinstance(reached, Status) else await self._target(plan, host, reached, transport)
             if isinstance(targets, Status):
-                failures.append(OpenFailure(targets, host))
+                failures.append(OpenFailure(targets, host, alone=not isinstance(reached, Status)))
                 notes.append(f"* {host}: {targets.cause}".encode())
                 if targets.enhanced == LOOP.enhanced:
                     break
@@ -194,4 +194,4 @@ def _weightiest(failures: list[OpenFailure], notes: list[bytes]) -> OpenFailure:
     """The failure to report: the last temporary one, since another try may fare better; else the last."""
     chosen = next((failure for failure in reversed(failures) if failure.status.is_temporary), failures[-1])
     dialogue = chosen.dialogue or b"\n".join(notes).decode("utf-8", "replace")
-    return OpenFailure(chosen.status, chosen.host, chosen.address, chosen.tls, chosen.timings, dialogue)
+    return replace(chosen, dialogue=dialogue)

@@ -305,7 +305,8 @@ class Conversation:
     def failure(self, why: Status) -> OpenFailure:
         """Why no connection came about, with all that is on record."""
         lines = b"\n".join([*self._notes, *self._prologue]).decode("utf-8", "replace")
-        return OpenFailure(why, self.target.host, str(self.target.endpoint), self._tls, self._timings, lines)
+        alone = self.target.needs_tls and self.tls_ended is not None and self.tls_ended.kind != ""
+        return OpenFailure(why, self.target.host, self._address, self._tls, self._timings, lines, alone)
 
     def _lap(self, phase: str) -> None:
         now = self._craft.clock.monotonic()

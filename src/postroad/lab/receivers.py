@@ -14,6 +14,7 @@ from typing import Any
 
 from postroad.adapters.clock import SystemClock
 from postroad.adapters.net.hub import LARGE_READ
+from postroad.lab.oddities import TlsOddity
 from postroad.lab.temper import Move, Temper, Visit
 from postroad.mail.envelope import TlsInfo
 from postroad.ports.clock import Clock
@@ -99,10 +100,12 @@ class Receiver:
         clock: Clock | None = None,
         starttls: bool = True,
         extensions: frozenset[str] = BUILT,
+        oddity: TlsOddity | None = None,
     ) -> None:
-        """`extensions` are what it announces of those that we know."""
+        """`extensions` are what it announces of those that we know, `oddity` is what is wrong with its STARTTLS."""
         self.temper = temper
         self.listed = False  # whether its visitors are offered what is not for strangers (RFC 4865, 2852, 6710)
+        self.oddity = oddity
         self.bag = bag or Mailbag()
         self.clock = clock or SystemClock()
         self.profile = ServerProfile(hostname, max_size=MAX_MESSAGE, starttls=starttls, extensions=extensions)
@@ -193,8 +196,19 @@ class ReceiverSession:
         self._machine.answer(replies.OK)
 
     def tls(self, _event: TlsRequested) -> None:
+        oddity = self._receiver.oddity
+        if oddity is not None and oddity.reply is not None:
+            self._say(oddity.reply)
+            return
         self._machine.accept_tls()
-        self._connection.start_tls()
+        if oddity is None:
+            self._connection.start_tls()
+            return
+        self._connection.send(self._machine.data_to_send() + oddity.behind)
+        if oddity.breaks:
+            self._connection.close()
+        else:
+            self._connection.start_tls()
 
     def mail(self, event: MailReceived) -> Awaitable[None] | None:
         self._forget()

@@ -29,6 +29,7 @@ from postroad.queue.dials import Dials, Trust
 from postroad.queue.groups import Group, Groups
 from postroad.queue.heard import Heard, hear, hint_of
 from postroad.queue.lanes import Lane, Route, current_transport
+from postroad.queue.pacing import Rest
 from postroad.queue.results import Results
 from postroad.queue.shelf import Loader, Shelf
 from postroad.routing.routes import HERE, LOCAL_DEST, Transport
@@ -589,10 +590,17 @@ class Runner:
         if group is not None and lane.carriers:
             group.pace.full(standing, now)
             return
-        if group is not None and not standing:
+        if failure.alone:
+            self._rest_alone(lane)
+        elif group is not None and not standing:
             group.pace.failed()
         lane.rest.failed(failure, now, self._random.fraction())
         self._suspend(lane, failure, began)
+
+    def _rest_alone(self, lane: Lane) -> None:
+        """It fails by what it demands of its hosts: others that have the same ones need not rest with it."""
+        if lane.group is not None and any(rest is lane.rest for rest in lane.group.rests.values()):
+            lane.rest = Rest()
 
     def _defer_first(self, lane: Lane, failure: OpenFailure, began: datetime) -> None:
         """One has been tried; the others wait until the pause is over."""
