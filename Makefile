@@ -8,7 +8,7 @@ API_EXAMPLES   ?= 50
 FUZZ_SECONDS   ?= 60
 PROVE_KILLS    ?= 10
 
-.PHONY: help setup demo lint format test npm check bench fuzz api prove lock clean
+.PHONY: help setup demo lint format test npm exim tls check bench fuzz api prove lock clean
 
 help:            ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -45,6 +45,15 @@ npm: .cache/npm/.ready  ## packages from npm that some tests use (needs node and
 	@mkdir -p .cache/npm && cp $^ .cache/npm/
 	@npm ci --prefix .cache/npm --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
+
+exim: .cache/exim/.ready  ## Exim for some tests, unpacked from Debian's packages (needs apt-get; root, to be of use)
+
+.cache/exim/.ready: .ci/exim
+	@.ci/exim .cache/exim
+	@touch $@
+
+tls: setup       ## testssl.sh examines every port with TLS: two minutes or three
+	POSTROAD_TLS=1 $(BIN)/pytest -n 2 tests/interop/test_testssl.py
 
 check: lint test ## what must be green before a change lands
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import imaplib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+from tests.interop.site import BOB, PASSWORD, Site
 
 HARD_BODY = (
     b"A line that begins with nothing special.\r\n"
@@ -41,13 +47,42 @@ def added_fields(stored: bytes, original: bytes) -> list[bytes]:
     return [line.partition(b":")[0] for line in front.split(b"\r\n") if line and line[:1] not in b" \t"]
 
 
-def fetch_by_subject(port: int, ca: str, user: str, password: str, token: str) -> bytes:
-    """The one message whose subject holds `token`, by imaplib over TLS."""
-    with imaplib.IMAP4_SSL("localhost", port, ssl_context=ssl.create_default_context(cafile=ca)) as box:
-        box.login(user, password)
+def letter(subject: str) -> bytes:
+    """A short message of alice's."""
+    return f"From: <alice@example.test>\r\nSubject: {subject}\r\n\r\nHallo\r\n".encode()
+
+
+@contextmanager
+def open_inbox(site: Site, user: str) -> Iterator[imaplib.IMAP4]:
+    """By imaplib over TLS, to look only."""
+    context = ssl.create_default_context(cafile=str(site.ca))
+    with imaplib.IMAP4_SSL("localhost", site.port("imaps"), ssl_context=context) as box:
+        box.login(user, PASSWORD)
         box.select("INBOX", readonly=True)
+        yield box
+
+
+def found_by_subject(site: Site, token: str, user: str = BOB) -> list[bytes]:
+    """The messages whose subjects hold `token`."""
+    with open_inbox(site, user) as box:
         _, (found,) = box.uid("SEARCH", "SUBJECT", f'"{token}"')
-        uids = found.split()
-        assert len(uids) == 1, f"{len(uids)} messages with the subject {token}"
-        _, data = box.uid("FETCH", uids[0].decode(), "(BODY.PEEK[])")
-        return bytes(data[0][1])
+        if not found:
+            return []
+        _, data = box.uid("FETCH", found.replace(b" ", b",").decode(), "(BODY.PEEK[])")
+        return [bytes(row[1]) for row in data if isinstance(row, tuple)]
+
+
+def fetch_by_subject(site: Site, token: str, user: str = BOB) -> bytes:
+    """The one message whose subject holds `token`."""
+    found = found_by_subject(site, token, user)
+    assert len(found) == 1, f"{len(found)} messages with the subject {token}"
+    return found[0]
+
+
+def reports(site: Site, user: str, word: str) -> list[EmailMessage]:
+    """The reports in an INBOX that hold `word`."""
+    with open_inbox(site, user) as box:
+        _, data = box.uid("FETCH", "1:*", "(BODY.PEEK[])")
+        texts = [row[1] for row in data if isinstance(row, tuple) and word.encode() in row[1]]
+    found = [message_from_bytes(text, policy=policy.default) for text in texts]
+    return [each for each in found if each.get_content_type() == "multipart/report"]

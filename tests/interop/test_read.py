@@ -16,25 +16,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.interop.foreign import Site, program, run
+from tests.interop.foreign import program, run
 from tests.interop.mailbag import added_fields, message
+from tests.interop.site import READER, Site
 
 pytestmark = pytest.mark.interop
 
 TOKENS = ("first", "second", "third")
 
 
-@pytest.fixture(scope="module")
-def reader(site: Site) -> str:
-    """An account of its own with three messages, so that a program that deletes disturbs nobody."""
-    address = "reader@example.test"
-    site.server.run("account", "add", address, "--password-stdin", text=site.password + "\n")
-    return address
-
-
 @pytest.fixture
-def filled(site: Site, reader: str) -> str:
-    """The reader's INBOX with exactly the three messages."""
+def filled(site: Site) -> str:
+    """The INBOX of an account of its own with exactly the three messages: a program that deletes disturbs nobody."""
+    reader = READER
     with open_imap(site, reader) as box:
         box.select("INBOX")
         box.store("1:*", "+FLAGS", r"\Deleted")

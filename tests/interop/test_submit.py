@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.interop.foreign import Site, program, run
+from tests.interop.foreign import program, run
 from tests.interop.mailbag import added_fields, fetch_by_subject, message
+from tests.interop.site import Site
 
 pytestmark = pytest.mark.interop
 
@@ -69,7 +70,7 @@ def test_submits_and_every_octet_arrives(site: Site, tmp_path: Path, name: str, 
     token = f"{name}-to-{mode}-end"
     mail = message(token, site.alice, site.bob)
     SENDERS[name](site, mode, mail, tmp_path)
-    stored = fetch_by_subject(site.port("imaps"), str(site.ca), site.bob, site.password, token)
+    stored = fetch_by_subject(site, token)
     assert added_fields(stored, mail) == [b"Return-Path", b"Delivered-To", b"Received"]
     received = stored.partition(b"X-Odd")[0]
     assert b"127.0.0.1" not in received, "the submitter's address stays out of Received"
