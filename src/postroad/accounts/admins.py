@@ -15,7 +15,7 @@ from postroad.accounts import audit
 from postroad.accounts.audit import COMMAND_LINE, SYSTEM, Action, Actor, Changes, Told
 from postroad.accounts.credentials import Credentials
 from postroad.accounts.logins import RememberedLogins, Throttle, forgive
-from postroad.accounts.names import read_address, shown_name
+from postroad.accounts.names import one_spelling, read_address, shown_name
 from postroad.accounts.sessions import Sessions
 from postroad.mail.address import Address, AddressError
 from postroad.ports.admins import AdminRecord, PasskeyRecord, SessionRecord
@@ -132,7 +132,7 @@ class Admins:
 
         None for any reason that a stranger may hear. Raises TooManyLogins.
         """
-        await self._throttle.admit(client, _one_spelling(email))
+        await self._throttle.admit(client, one_spelling(email))
         record = await self.verify(email, password)
         if record is None:
             await self.refused(email, client, "wrong name or password")
@@ -324,15 +324,6 @@ class Admins:
     async def close(self) -> None:
         """Wait for times of last use that are being written."""
         await self._sessions.close()
-
-
-def _one_spelling(email: str) -> str:
-    """What attempts are counted by: `"alice"@example.com` is nobody else than `alice@example.com`, and has no tries of
-    its own."""
-    try:
-        return Address.parse(email.strip()).key
-    except AddressError:
-        return email  # of nobody
 
 
 def _get(tx: Tx, admin: AdminId) -> AdminRecord:

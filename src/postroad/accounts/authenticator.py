@@ -15,6 +15,7 @@ from postroad.accounts.apppasswords import AppPasswords
 from postroad.accounts.credentials import Credentials
 from postroad.accounts.guesses import Attempt, Guesses
 from postroad.accounts.logins import network_of
+from postroad.accounts.names import one_spelling
 from postroad.accounts.oauth import OAuth
 from postroad.accounts.tokens import Access, Tokens
 from postroad.mail.address import Address, AddressError
@@ -87,7 +88,7 @@ class Authenticator:
             return None
         login = self._known(name, password, scope)
         if login is not None:
-            self._guesses.crowd.note(network_of(client), name, right=True)
+            self._guesses.crowd.note(network_of(client), one_spelling(name), right=True)
         return login
 
     def _known(self, name: str, password: str, scope: Scope) -> Login | None:

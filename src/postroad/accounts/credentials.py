@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postroad.accounts import passwords
+from postroad.accounts.names import one_spelling
 from postroad.accounts.salts import Salts
 from postroad.mail.address import Address, AddressError
 from postroad.observe import log
@@ -199,7 +200,8 @@ class Credentials:
             self._remembered.popitem(last=False)
 
     def fingerprint(self, name: str, password: str) -> bytes:
-        """What only this process can make of a name and a password."""
+        """What only this process can make of a name, however it is spelt, and a password."""
+        name = one_spelling(name)
         text = f"{len(name)}:{name}{password}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, text, "sha256")
 

@@ -20,7 +20,7 @@ from postroad.accounts.audit import COMMAND_LINE, Action, Actor
 from postroad.accounts.bans import Ban, Subject, subjects_of
 from postroad.accounts.crowd import Crowd
 from postroad.accounts.logins import FORGET, KNOWN, Curve, TooManyLogins, counted, network_of, short_name
-from postroad.accounts.names import shown_name
+from postroad.accounts.names import one_spelling, shown_name
 from postroad.accounts.turns import Turns
 from postroad.config.networks import Networks
 from postroad.observe import log
@@ -82,7 +82,7 @@ class Guesses:
     def attempt(self, client: str, name: str, fingerprint: bytes = b"") -> Attempt:
         """Around the look at a password: `async with` raises TooManyLogins when it comes too soon. Say by `right` how
         it went. `fingerprint` tells the same wrong password again from a new guess."""
-        return Attempt(self, client, short_name(shown_name(name)), fingerprint)
+        return Attempt(self, client, short_name(shown_name(one_spelling(name))), fingerprint)
 
     # --- what an attempt asks -----------------------------------------------------------------------------------------
 

@@ -42,6 +42,15 @@ def local_domain(tx: Tx, address: Address) -> DomainRecord:
     return record
 
 
+def one_spelling(name: str) -> str:
+    """A login's name as tries are counted by and logins remembered: `"alice"@example.com` is nobody else than
+    `alice@example.com`, and has no tries of its own."""
+    try:
+        return Address.parse(name.strip()).key
+    except AddressError:
+        return name  # of nobody
+
+
 def shown_name(name: str) -> str:
     """A login's name as logs may have it: no address, and as long as a secret, it may be one in the wrong field."""
     return name if "@" in name or len(name) < _SHORTEST_SECRET else f"…{name[-4:]}, {len(name)} characters"

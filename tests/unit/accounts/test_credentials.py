@@ -146,6 +146,14 @@ async def test_the_same_login_on_many_connections_is_checked_once(world):
     assert world.workers.runs == 1
 
 
+async def test_one_login_in_many_spellings_is_checked_once(world):
+    names = (ALICE, '"alice"@example.com', '"\\alice"@EXAMPLE.COM', f" {ALICE} ")
+    found = await asyncio.gather(*(world.credentials.verify(name, "secret") for name in names))
+    assert {account.address for account in found} == {ALICE}
+    assert world.workers.runs == 1
+    assert all(world.credentials.cached(name, "secret") for name in names)
+
+
 async def test_a_waiter_that_gives_up_does_not_spoil_it_for_the_others(world):
     first = asyncio.create_task(world.credentials.verify(ALICE, "secret"))
     second = asyncio.create_task(world.credentials.verify(ALICE, "secret"))

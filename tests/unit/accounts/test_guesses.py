@@ -49,6 +49,18 @@ async def test_waits_grow_for_one_account_whatever_the_address(tenancy, guesses)
     assert await attempt(guesses, "203.0.113.2", "bob@example.com") is None
 
 
+async def test_another_spelling_of_a_name_has_no_tries_of_its_own(tenancy, guesses):
+    spellings = ['"alice"@example.com', '"\\alice"@EXAMPLE.com', " Alice@example.com ", "alice@\uff45xample.com",
+                 '"\\a\\l\\i\\c\\e"@example.com', ALICE]  # fmt: skip
+    assert len(spellings) == BY_ACCOUNT.free + 1
+    for number, name in enumerate(spellings):
+        assert await attempt(guesses, f"198.51.100.{number}", name) is None
+    for number, name in enumerate(spellings):
+        assert await attempt(guesses, f"203.0.113.{number}", name) == 2
+    (ban,) = [ban for ban in await guesses.bans() if ban.subject is Subject.ACCOUNT]
+    assert ban.who == ALICE
+
+
 async def test_waits_grow_for_one_address_whatever_the_account(tenancy, guesses):
     for number in range(BY_ADDRESS.free + 1):
         assert await attempt(guesses, STRANGER, f"{number}@example.com") is None
