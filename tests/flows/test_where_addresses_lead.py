@@ -83,9 +83,12 @@ async def test_forwards_and_relay_domains(tmp_path: Path) -> None:
         assert delivery_to(story, "someone@passed.test").dest == f"host:[127.0.0.18]:{site.world.port}"
 
         letters = [(letter.receiver, letter.reverse_path, letter.recipients) for letter in site.world.bag.letters]
+        rewritten = letters[0][1]  # SRS: who passes mail on to others does not do so in a stranger's name
+        assert rewritten.startswith("SRS0=")
+        assert rewritten.endswith("=far.test=stranger@mail.example.test")
         assert letters == [
-            ("mx1.remote.test", "stranger@far.test", ("accept@remote.test",)),
-            ("mx1.remote.test", "stranger@far.test", ("accept@remote.test",)),
+            ("mx1.remote.test", rewritten, ("accept@remote.test",)),
+            ("mx1.remote.test", rewritten, ("accept@remote.test",)),
             ("mx.plain.test", "stranger@far.test", ("someone@passed.test",)),
         ]
         assert [mail["Subject"] for mail in await site.inbox(BOB)] == ["two"]

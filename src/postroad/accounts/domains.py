@@ -70,6 +70,7 @@ def remove(tx: Tx, name: str) -> DomainRecord:
     for alias in tx.aliases.list(record.name):
         tx.aliases.remove(alias.address)
     tx.domains.remove(record.name)
+    tx.return_paths.remove(domain=record.name)
     return record
 
 

@@ -81,6 +81,11 @@ class Suppressions:
 
         return await self._store.read(read)
 
+    def changed(self) -> None:
+        """Somebody was suppressed otherwise: by a bounce, in the transaction that tells of it."""
+        self._suppressed += 1
+        self._empty.clear()
+
     def suppresses_nobody(self, server: ServerId, stream: str) -> bool:
         """True when the stream is known to suppress nobody; never waits."""
         return self._empty.get((server, stream), 0.0) > self._clock.monotonic()

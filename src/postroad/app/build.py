@@ -27,6 +27,7 @@ from postroad.app.services import Services, node_name
 from postroad.config.networks import Networks
 from postroad.config.schema import Listen, Settings
 from postroad.config.values import split_address
+from postroad.delivery.feedback import Feedback
 from postroad.intake.assembly import assemble
 from postroad.intake.checks.sending import Sending
 from postroad.intake.checks.zones import ZoneWatch
@@ -40,6 +41,7 @@ from postroad.queue.alarm import Alarm
 from postroad.queue.sender import Outside, Sender, Ways
 from postroad.routing.aliases import Rules
 from postroad.routing.directory import Directory
+from postroad.routing.returns import ReturnAddresses
 from postroad.routing.routes import RouteSettings
 from postroad.sessions.idle import IdlePoll
 
@@ -86,6 +88,14 @@ class Node:
             total=limits.max_connections, per_client=limits.max_connections_per_client, exempt=limits.exempt
         )
         self.directory = Directory(services.store, services.signals, services.clock, _rules(settings))
+        self.returns = self.directory.returns = ReturnAddresses(
+            services.store,
+            services.signals,
+            services.clock,
+            random=services.random,
+            settings=settings.returns,
+            hostname=settings.hostname,
+        )
         self._sending = self._limit_senders()
         self.intake = services.intake = assemble(
             services.store,
@@ -127,6 +137,7 @@ class Node:
         self._start_log: MappedStartLog | None = None
         self._sender: Sender | None = None
         self._outbound_tls: OutboundTls | None = None
+        self._feedback: Feedback | None = None
         if "sender" in self._roles:
             self._start_log = MappedStartLog(settings.data_dir / "attempts.open")
             self._sender = self._make_sender(self._start_log)
@@ -169,7 +180,25 @@ class Node:
             is_own=own_places(self.settings),
             ways=Ways(self.settings.route, self.settings.provider, self.settings.retry, self.settings.pool),
             steady=services.steady,
+            returns=self.returns,
+            feedback=self._make_feedback(),
+            suppressed=services.sending.changed,
         )
+
+    def _make_feedback(self) -> Feedback:
+        services = self.services
+        self._feedback = Feedback(
+            services.store,
+            services.blobs,
+            self.returns,
+            clock=services.clock,
+            ids=services.ids,
+            index=self.index,
+            workers=services.workers,
+            suppressed=services.sending.changed,
+        )
+        self.intake.look_at_returns(self._feedback.look)
+        return self._feedback
 
     def _lose(self) -> None:
         """Another process runs under our name: what it owns is no longer ours to send."""
@@ -181,6 +210,7 @@ class Node:
         """Sending first, then the listeners, so that what is accepted finds who takes it on. Raises CannotListen."""
         services = self.services
         await services.counts.load()
+        await self.returns.load()
         self._run(services.counts.run(), "sender-counts")
         self._run(services.freezes.run(), "sender-holds")
         alarm = Alarm(self.intake.submit_local, services.store, services.clock, services.ids, self.settings.hostname)
@@ -258,6 +288,9 @@ class Node:
         await self._inside.stop(grace)
         if self._sender:
             await self._sender.stop(grace)
+        if self._feedback:
+            await self._feedback.close()
+        await self.returns.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks) if self._tasks else None

@@ -16,7 +16,15 @@ from msgspec import Struct
 
 from postroad.delivery.agent import AttemptRequest, Feed, OpenFailure
 from postroad.delivery.mx import LOOP
-from postroad.delivery.passing import against, mail_parameters, offered_to, rcpt_parameters
+from postroad.delivery.passing import (
+    against,
+    mail_parameters,
+    named,
+    names_it,
+    offered_to,
+    rcpt_named,
+    rcpt_parameters,
+)
 from postroad.delivery.target import Craft, Target
 from postroad.delivery.transaction import Transaction, to_status
 from postroad.mail.envelope import BodyFlag, TlsInfo
@@ -25,6 +33,7 @@ from postroad.mail.status import EnhancedCode, Status, status
 from postroad.observe import log
 from postroad.ports.ids import AttemptId
 from postroad.ports.net import Connection, PeerTls, TlsFailed
+from postroad.ports.store import Delivery, Message
 from postroad.proto.smtp.client import (
     BodyWanted,
     ClientEvent,
@@ -359,13 +368,16 @@ class Conversation:
         if self._dirty:
             self._dirty = False
             machine.reset()
+        parameters = NO_PARAMETERS if terms is None else mail_parameters(terms, now, machine.capabilities)
+        if is_named := names_it(message, machine.capabilities):
+            parameters = named(message, parameters)
         machine.mail(
-            message.reverse_path,
+            self._reverse_path(message, deliveries),
             size=message.size if rewritten is None else len(rewritten),
             eight_bit=flags & _EIGHT_BIT != 0,
             binary=flags & _BINARY != 0,
             utf8=needs_utf8,
-            parameters=NO_PARAMETERS if terms is None else mail_parameters(terms, now, machine.capabilities),
+            parameters=parameters,
         )
         transaction = Transaction(request, self.target.host, machine.record, now, clock)
         self._transactions.append(transaction)
@@ -377,14 +389,23 @@ class Conversation:
             deliveries = deliveries[:most]
         asked = terms is not None
         for delivery in deliveries:
-            if delivery.terms is None:
+            asked = asked or delivery.terms is not None
+            if is_named:
+                machine.rcpt(delivery.forward_path, rcpt_named(delivery.forward_path, delivery.terms))
+            elif delivery.terms is None:
                 machine.rcpt(delivery.forward_path)
             else:
-                asked = True
                 machine.rcpt(delivery.forward_path, rcpt_parameters(delivery.terms))
         if asked:
             transaction.offered = offered_to(terms, now, machine.capabilities)
         machine.start_body(stuff=flags & _DOT_LINES != 0, chunk=message.size if flags & _BINARY else None)
+
+    def _reverse_path(self, message: Message, deliveries: Sequence[Delivery]) -> str:
+        """The sender's own, but for mail of streams and mail that is passed on."""
+        sender = self._craft.sender
+        if sender is None or (message.server is None and deliveries[0].terms is None):
+            return message.reverse_path
+        return sender(message, deliveries)
 
     def _must_rewrite(self, flags: int) -> bool:
         """Binary content never goes as text; 8-bit content does, to those who do not say that they take it, unless a

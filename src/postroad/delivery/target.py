@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from postroad.delivery.policy import Demand, Need
@@ -9,6 +10,7 @@ from postroad.delivery.rewriting import Rewriter
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
 from postroad.ports.net import ClientTls, Endpoint
+from postroad.ports.store import Delivery, Message
 from postroad.routing.routes import Transport
 
 
@@ -23,6 +25,7 @@ class Craft:
     idle_timeout: float
     convert: bool = False  # 8-bit content for a server without 8BITMIME, instead of sending it as it is
     rewriter: Rewriter = field(default_factory=Rewriter)
+    sender: Callable[[Message, Sequence[Delivery]], str] | None = None  # what MAIL says instead of the reverse-path
 
 
 @dataclass(frozen=True, slots=True)

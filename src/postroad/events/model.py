@@ -25,6 +25,13 @@ class EventKind(StrEnum):
     REPORT_SENT = "report-sent"  # delivery, or none for an alias: report (id of the DSN), to, action
     REPORT_WITHHELD = "report-withheld"  # delivery: why no DSN was sent (null reverse-path, a stranger)
     REPEAT = "repeat"  # message: the client sent it again because it never saw our 250
+    # delivery, or none where it is not known: report (id of what came back), host, reply, type (Postmark's name),
+    # reason, address (where that is another), feedback, unproven
+    RETURNED = "returned"  # a bounce or a delay was reported later, by mail
+    COMPLAINED = "complained"  # the recipient calls it spam
+    AUTO_REPLIED = "auto-replied"  # a robot answered
+    CHALLENGED = "challenged"  # a filter there wants to see a person
+    SUPPRESSED = "suppressed"  # delivery: address, stream, reason: it gets nothing more on that stream
     ADMIN = "admin"  # nothing of the mail: action, by, what
 
 

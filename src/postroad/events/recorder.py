@@ -12,7 +12,10 @@ from typing import Any
 from postroad.events.model import FINAL_KIND, EventKind
 from postroad.mail.status import Status
 from postroad.ports.ids import DeliveryId, EventId, IdSource, MessageId, id_text
+from postroad.ports.sending import SuppressionRecord
 from postroad.ports.store import Delivery, DeliveryState, Event, Message
+
+MAX_REPLY = 1000  # characters of a stranger's words
 
 
 class Recorder:
@@ -114,6 +117,25 @@ class Recorder:
 
     def report_withheld(self, message: MessageId, delivery: DeliveryId | None, at: datetime, why: str) -> Event:
         return self.event(EventKind.REPORT_WITHHELD, at, message, delivery, {"why": why})
+
+    def came_back(
+        self,
+        kind: EventKind,
+        message: MessageId,
+        delivery: DeliveryId | None,
+        at: datetime,
+        *,
+        report: str,
+        detail: Mapping[str, str],
+    ) -> Event:
+        """Something about a recipient has come by mail, itself a message of ours: `report`."""
+        told = {name: value[:MAX_REPLY] for name, value in detail.items() if value}
+        return self.event(kind, at, message, delivery, {"report": report, **told})
+
+    def suppressed(self, delivery: Delivery, record: SuppressionRecord) -> Event:
+        """A recipient gets nothing more on the stream."""
+        detail = {"address": record.address, "stream": record.stream, "reason": record.reason.value}
+        return self.event(EventKind.SUPPRESSED, record.created, delivery.message, delivery.id, detail)
 
     def repeat(self, message: MessageId, at: datetime, client: str) -> Event:
         """The client sent `message` again, for it had never seen our answer."""

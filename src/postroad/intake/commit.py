@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from postroad.events.recorder import Recorder
 from postroad.intake.patience import Patience
@@ -25,7 +26,7 @@ from postroad.mail.dsn import Action
 from postroad.mail.envelope import BodyFlag, Notify
 from postroad.mail.render import Rendering, render
 from postroad.mail.status import EnhancedCode, Status, status
-from postroad.mail.terms import RecipientTerms
+from postroad.mail.terms import NO_RECIPIENT_TERMS, RecipientTerms
 from postroad.mail.trace import delivered_to, return_path
 from postroad.observe import log
 from postroad.observe.metrics import COUNTERS
@@ -49,6 +50,7 @@ from postroad.routing.directory import Directory
 
 _log = log.get("intake")
 ENVELOPE_VERSION = 1
+Look = Callable[[Message, Sequence[str], bytes | None], None]
 TURN = 32  # messages of a batch for which the loop is held
 _ACCEPTED = EnhancedCode(2, 0, 0)
 _DELIVERED = status(250, "2.0.0", "delivered to the mailbox")
@@ -84,6 +86,7 @@ class Prepared:
     acceptance: Acceptance
     remote: list[Delivery]
     notices: Sequence[Notice] = ()
+    came_back: bool = False  # it may be a bounce or a complaint, and lies in a mailbox here
 
 
 class Committer:
@@ -112,6 +115,11 @@ class Committer:
         self._handoff: Handoff | None = None  # where this node does not send, rows are born unowned and due at once
         self._ownership: Ownership | None = None
         self._reporter: Reporter | None = None
+        self._look: Look | None = None
+
+    def look_at_returns(self, look: Look) -> None:
+        """Who looks, from now on, at what comes back to people's own mailboxes."""
+        self._look = look
 
     def report_to(self, reporter: Reporter | None) -> None:
         """Who tells senders, from now on, of what is delivered when it is accepted."""
@@ -171,7 +179,8 @@ class Committer:
             content_record(rendering, message.blob, message.size) if rendering else None,
             abandoned=mail.gone,
         )
-        return Prepared(mail, acceptance, rows.remote, rows.notices)
+        came_back = rendering is not None and self._look is not None and _may_have_come_back(mail, spooled)
+        return Prepared(mail, acceptance, rows.remote, rows.notices, came_back)
 
     async def _answer(self, prepared: Prepared, commit: Awaitable[Accepted]) -> Status:
         acceptance = prepared.acceptance
@@ -206,6 +215,8 @@ class Committer:
             for row in acceptance.local:
                 self._signals.publish(f"mailbox:{row.mailbox}")
             self._directory.delivered([planned.target for planned in mail.planned.values()])
+            if prepared.came_back and self._look is not None:
+                self._look(message, mail.recipients, acceptance.content)
         if prepared.notices and self._reporter is not None:
             self._reporter.succeeded(message, prepared.notices)
         if not remote:
@@ -218,11 +229,11 @@ class Committer:
     def _rows(self, mail: MailTransaction, message: Message) -> _Rows:
         rows = _Rows([], [self._received(mail, message)], [], [], [])
         prefix = b""
-        terms = None
         release = message.terms.release if message.terms is not None else None
         for planned in mail.planned.values():
-            if mail.wishes:
-                terms = recipient_terms(mail, planned)
+            terms = recipient_terms(mail, planned) if mail.wishes else None
+            if planned.target.via and not planned.target.is_local and not mail.is_trusted:
+                terms = self._passed_on(mail, message, terms)
             if planned.end is not None:
                 self._born_over(rows, message, planned, planned.end)
             elif planned.held:
@@ -240,6 +251,14 @@ class Committer:
                 asked = RecipientTerms(int(wish.notify), wish.orcpt or "")
                 rows.notices.append(Notice(Action.EXPANDED, name, _EXPANDED, asked))
         return rows
+
+    def _passed_on(
+        self, mail: MailTransaction, message: Message, terms: RecipientTerms | None
+    ) -> RecipientTerms | None:
+        """A stranger's mail that an alias leads to another host: it may not leave under the stranger's name."""
+        returns = self._directory.returns
+        sender = returns.rewritten(mail.reverse_path, message.id, message.created) if returns is not None else ""
+        return structs.replace(terms or NO_RECIPIENT_TERMS, reverse_path=sender) if sender else terms
 
     def _received(self, mail: MailTransaction, message: Message) -> Event:
         verdicts = mail.visit.kept if mail.visit is not None else ()
@@ -361,6 +380,11 @@ class Committer:
         )
         rows.deliveries.append(delivery)
         rows.events.append(self._recorder.queued(delivery, message.created, target.via, release))
+
+
+def _may_have_come_back(mail: MailTransaction, spooled: Spooled) -> bool:
+    """Bounces have no sender (RFC 5321 §4.5.5), complaints say what they are in their Content-Type (RFC 5965 §2)."""
+    return not mail.is_trusted and (mail.reverse_path.null or b"eport-type" in spooled.header.raw)
 
 
 def accepted_status(message: MessageId) -> Status:

@@ -17,7 +17,7 @@ from postroad.intake.amend import amend
 from postroad.intake.checks import Policy, limits, loop, recipients, relay, sender
 from postroad.intake.checks.ownership import Ownership as OwnershipStep
 from postroad.intake.checks.sending import Sending
-from postroad.intake.commit import Committer, Prepared, accepted_status, segment_header
+from postroad.intake.commit import Committer, Look, Prepared, accepted_status, segment_header
 from postroad.intake.drafts import DraftSpool
 from postroad.intake.patience import Patience
 from postroad.intake.programs import (
@@ -57,6 +57,7 @@ SENDER_STEPS = (sender.submitter_is_known, limits.size_fits, limits.disk_has_roo
 RECIPIENT_STEPS = (
     limits.recipients_are_few,
     relay.may_relay,
+    relay.is_a_bounce,
     recipients.is_known,
     recipients.has_room,
 )
@@ -530,6 +531,10 @@ class Intake:
         if waiting is not None:
             await waiting
         return await self.finish(transaction, spool, fields.body_flags(content), bounce_of=bounce_of)
+
+    def look_at_returns(self, look: Look) -> None:
+        """Who looks at what comes back to people's own mailboxes: bounces, complaints."""
+        self._services.committer.look_at_returns(look)
 
     def report_to(self, reporter: Reporter | None) -> None:
         """Who tells senders of what is delivered when it is accepted, where they asked for that (RFC 3461)."""

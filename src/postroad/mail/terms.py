@@ -52,6 +52,7 @@ class RecipientTerms(Struct, frozen=True, gc=False, omit_defaults=True):
     notify: int = 0  # NOTIFY=, as the number of a `Notify` (RFC 3461 §4.1)
     orcpt: str = ""  # ORCPT=, decoded: `rfc822;a@b` (§4.2)
     told_late: bool = False  # its sender knows that it takes long
+    reverse_path: str = ""  # of mail that is passed on to another host: our own word for its sender (mail.srs)
 
     def wants(self, report: Notify, *, unsaid: bool = False) -> bool:
         """Whether such a report was asked for; `unsaid` is the answer where nothing was said."""

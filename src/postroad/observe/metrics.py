@@ -39,6 +39,7 @@ class Counters:
     scan_refusals: dict[str, int] = field(default_factory=dict)
     scan_failures: dict[str, int] = field(default_factory=dict)
     scan_seconds: dict[str, float] = field(default_factory=dict)
+    returned: dict[str, int] = field(default_factory=dict)  # what came back, by kind, and what it was no use for
 
 
 COUNTERS = Counters()
@@ -61,6 +62,7 @@ _HELP = {
 
 _LABELLED = {
     "connections": ("service", "Connections taken"),
+    "returned": ("kind", "Bounces, complaints and robots' answers that came back; forged and old return addresses"),
     "door": ("step", "Connections, messages and recipients that the front door refused or put off"),
     "scans": ("scanner", "Messages that a scanner has seen"),
     "scan_refusals": ("scanner", "Clients, recipients and messages that a scanner has refused or put off"),

@@ -84,6 +84,16 @@ class SuppressionRecord(Record, frozen=True):
     created: datetime
 
 
+class ReturnPathRecord(Record, frozen=True):
+    """Where bounces come back to: of a domain, or (before that) of one stream of a server."""
+
+    name: str  # of the return addresses' domain, A-labels
+    created: datetime
+    domain: str = ""  # A-labels; empty for a stream's
+    server: ServerId | None = None
+    stream: str = ""
+
+
 class IdempotencyRecord(Record, frozen=True):
     """A request that was carried out: the same key again gets the same answer, as long as it asks for the same."""
 
@@ -154,6 +164,16 @@ class Suppressions(Protocol):
         """Add it; False when the address was suppressed already, which stays as it was."""
 
     def remove(self, server: ServerId, stream: str, address: str) -> bool: ...
+
+
+class ReturnPaths(Protocol):
+    def list(self) -> builtins.list[ReturnPathRecord]:
+        """By name: all of them, which are as many as there are domains."""
+
+    def put(self, record: ReturnPathRecord) -> None:
+        """Set that of the domain or stream, whatever it was."""
+
+    def remove(self, *, domain: str = "", server: ServerId | None = None, stream: str = "") -> bool: ...
 
 
 class Idempotency(Protocol):

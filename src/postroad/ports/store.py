@@ -40,7 +40,16 @@ if TYPE_CHECKING:
     from postroad.ports.queueing import CensusPart, CensusPlace, QueueTally
     from postroad.ports.search import SearchRows
     from postroad.ports.senders import SenderRows
-    from postroad.ports.sending import Idempotency, IdempotencyRecord, Servers, Streams, Suppressions, Tokens
+    from postroad.ports.sending import (
+        Idempotency,
+        IdempotencyRecord,
+        ReturnPaths,
+        Servers,
+        Streams,
+        SuppressionRecord,
+        Suppressions,
+        Tokens,
+    )
     from postroad.ports.tls import TlsRows
 
 T = TypeVar("T")
@@ -361,6 +370,7 @@ class Outcomes(Record, frozen=True):
     results: Sequence[DeliveryResult]
     attempt: Attempt | None = None
     events: Sequence[Event] = ()
+    suppressions: Sequence[SuppressionRecord] = ()  # who gets nothing more on a stream because of it
 
 
 class MailboxAppend(Struct, gc=False):
@@ -753,6 +763,8 @@ class Tx(Protocol):
     def tokens(self) -> Tokens: ...
     @property
     def suppressions(self) -> Suppressions: ...
+    @property
+    def return_paths(self) -> ReturnPaths: ...
     @property
     def idempotency(self) -> Idempotency: ...
     @property

@@ -29,6 +29,8 @@ from postroad.ports.store import Event, Message, Store, StoreUnavailable
 
 RETRY_SECONDS = 5.0  # while it cannot be taken in, a report waits, and with it the final state that it tells of
 MAX_TRIES = 24
+MAX_ADDRESSES = 100_000  # that are told in an hour
+ENOUGH = "its sender had as many reports within the hour as an address may get ([delivery] dsn_per_hour)"
 
 LOCAL_SERVICE = "local"  # programs of this machine: whoever may open the control socket is one of us
 
@@ -56,6 +58,31 @@ class Manner:
     hostname: str
     header_only_over: int  # octets: a larger message is not returned whole
     to_strangers: bool = True  # who asks by NOTIFY and has not logged in
+    per_hour: int = 0  # reports to one address; 0: no limit
+
+
+class Told:
+    """How many reports each address got in the hour: whoever has many failures need not be buried in them, and whoever
+    is made the sender of mail that is not theirs least of all."""
+
+    def __init__(self, clock: Clock, limit: int) -> None:
+        self._clock = clock
+        self._limit = limit
+        self._hour = -1
+        self._counts: dict[str, int] = {}
+
+    def enough(self, address: str) -> bool:
+        """Count one more, or say that there were enough."""
+        if not self._limit:
+            return False
+        hour = int(self._clock.monotonic() // 3600)
+        if hour != self._hour:
+            self._hour, self._counts = hour, {}
+        told = self._counts.get(address.lower(), 0)
+        if told >= self._limit or (not told and len(self._counts) >= MAX_ADDRESSES):
+            return True
+        self._counts[address.lower()] = told + 1
+        return False
 
 
 class Bounces:
@@ -80,6 +107,7 @@ class Bounces:
         self._random = random
         self._recorder = Recorder(ids)
         self._manner = manner
+        self._told = Told(clock, manner.per_hour)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def report(self, message: Message, notices: Sequence[Notice]) -> list[Event]:
@@ -93,7 +121,10 @@ class Bounces:
             else:
                 telling.setdefault(asked_by(notice.action), []).append(notice)
         for some in telling.values():
-            events += await self._tell(message, some, now)
+            if self._told.enough(message.reverse_path):
+                events += [self._recorder.report_withheld(message.id, each.delivery, now, ENOUGH) for each in some]
+            else:
+                events += await self._tell(message, some, now)
         return events
 
     async def _tell(self, message: Message, notices: Sequence[Notice], now: datetime) -> list[Event]:

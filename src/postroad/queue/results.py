@@ -16,7 +16,8 @@ from typing import Any
 
 from msgspec import structs
 
-from postroad.content.classify import reasoned
+from postroad.accounts.deactivation import deactivation
+from postroad.content.classify import classify, reasoned
 from postroad.delivery.agent import AttemptRequest, OpenFailure
 from postroad.events.model import FINAL_KIND
 from postroad.events.recorder import Recorder
@@ -28,6 +29,7 @@ from postroad.ports.clock import Clock
 from postroad.ports.handoff import Notice, notice
 from postroad.ports.ids import AttemptId, DeliveryId, IdSource, NodeId
 from postroad.ports.random import Random
+from postroad.ports.sending import SuppressionReason, SuppressionRecord
 from postroad.ports.store import (
     Attempt,
     Delivery,
@@ -95,6 +97,7 @@ class Results:
         self._drained: asyncio.Future[None] | None = None
         self.failed: Callable[[Message], None] = lambda _: None  # told of each recipient that failed for good
         self.frozen: Callable[[Message], str] = lambda _: ""  # why a message is held rather than tried again
+        self.suppressed: Callable[[], None] = lambda: None  # told when somebody gets nothing more on a stream
         self._successes: dict[DeliveryId, tuple[Message, Notice]] = {}  # told when their outcome is on record
 
     @property
@@ -116,6 +119,7 @@ class Results:
         results: list[DeliveryResult] = []
         events: list[Event] = []
         notices: list[Notice] = []
+        suppressions: list[SuppressionRecord] = []
         for delivery, verdict in statuses:
             result, event = self._judge(message, delivery, verdict, host=host, dest=dest, now=now)
             _tell(event, verdict, attempt, host)
@@ -132,12 +136,16 @@ class Results:
                 self.failed(message)
                 expired = state is DeliveryState.EXPIRED
                 notices.append(notice(Action.FAILED, delivery, result.status or verdict, expired=expired))
+                off = _deactivated(message, delivery, verdict, now) if message.server is not None else None
+                if off is not None:
+                    suppressions.append(off)
+                    events.append(self._recorder.suppressed(delivery, off))
             results.append(result)
             events.append(event)
         if attempt is not None:
             COUNTERS.attempts += 1
         if notices:
-            self._spawn(self._write_reported(message, notices, Outcomes(results, attempt, events)))
+            self._spawn(self._write_reported(message, notices, Outcomes(results, attempt, events, suppressions)))
         else:
             self._write(Outcomes(results, attempt, events))
 
@@ -317,7 +325,7 @@ class Results:
             _log.exception("a report could not be made", error, message=message.id)
             now, why = self._clock.now(), f"a fault of this server: {error}"
             told = [self._recorder.report_withheld(message.id, each.delivery, now, why) for each in notices]
-        self._write(Outcomes(outcomes.results, outcomes.attempt, [*outcomes.events, *told]))
+        self._write(structs.replace(outcomes, events=[*outcomes.events, *told]))
 
     def _write(self, outcomes: Outcomes) -> None:
         self._unwritten += 1
@@ -345,6 +353,8 @@ class Results:
     def _on_record(self, outcomes: Outcomes) -> None:
         deliveries = [result.delivery for result in outcomes.results]
         self._finished(deliveries)
+        if outcomes.suppressions:
+            self.suppressed()
         if not self._successes:
             return
         for delivery in deliveries:
@@ -409,6 +419,13 @@ def _tell(event: Event, verdict: Status, attempt: Attempt | None, host: str) -> 
     if reason := event.detail.get("reason"):
         fields["reason"] = reason
     _log.info(event.kind, **fields)
+
+
+def _deactivated(message: Message, delivery: Delivery, verdict: Status, now: datetime) -> SuppressionRecord | None:
+    """A program's recipient that can never be reached gets nothing more on the stream, as with Postmark."""
+    if verdict is RETURNED or not classify(verdict).hard:
+        return None
+    return deactivation(message, delivery, SuppressionReason.HARD_BOUNCE, now)
 
 
 def _owner(delivery: Delivery) -> NodeId:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from postroad.accounts.freezes import TOPIC as FREEZES
 from postroad.config.schema import DeliverySettings, PoolSettings, ProviderSettings, RetrySettings, RouteRule
+from postroad.delivery.feedback import Feedback
 from postroad.delivery.mailbox import MailboxAgent
 from postroad.delivery.mx import Hosts
 from postroad.delivery.policy import Policies
@@ -39,6 +40,7 @@ from postroad.queue.results import Results
 from postroad.queue.runner import Caps, Runner
 from postroad.queue.schedule import Schedules, usual_schedule
 from postroad.queue.steady import SteadyClock
+from postroad.routing.returns import ReturnAddresses
 from postroad.routing.rules import ByDomain, Router
 
 GRACE = 10.0  # seconds that attempts under way get when we stop
@@ -94,6 +96,9 @@ class Sender:
         is_own: Callable[[Endpoint], bool] = lambda _: False,
         ways: Ways = USUAL_WAYS,
         steady: Clock | None = None,
+        returns: ReturnAddresses | None = None,
+        feedback: Feedback | None = None,
+        suppressed: Callable[[], None] = lambda: None,
     ) -> None:
         """`route` is routing.directory.Directory.route, `ways` what the settings say about routes, providers and
         retries, `steady` the clock of the queue (queue.steady); `submit` intake.pipeline.Intake.submit_local.
@@ -108,6 +113,7 @@ class Sender:
             settings.idle_timeout,
             settings.eight_bit == "convert",
             Rewriter(settings.convert_limit, outside.workers),
+            returns.sender if returns is not None else None,
         )
         pool = Pool(
             outside.dialer,
@@ -143,7 +149,7 @@ class Sender:
             clock=clock,
             ids=ids,
             random=random,
-            manner=Manner(hostname, settings.dsn_header_only_over, settings.dsn_to_strangers),
+            manner=Manner(hostname, settings.dsn_header_only_over, settings.dsn_to_strangers, settings.dsn_per_hour),
         )
         usual = usual_schedule(settings)
         self.results = Results(
@@ -159,6 +165,8 @@ class Sender:
         self.results.advice = Advice(Schedules(usual, ways.retries), self.runner.groups, router.other_way)
         self.runner.write_to(self.results)
         self.runner.freezes = freezes
+        self.runner.feedback = feedback
+        self.results.suppressed = suppressed
         if freezes is not None:
             self.results.frozen = freezes.why
         outside.signals.listen(FREEZES, self.runner.hold_frozen)

@@ -16,6 +16,7 @@ from postroad.intake.verdicts import SCANNER, Kept, Kind, in_words
 from postroad.mail.status import Status
 from postroad.ports.ids import AttemptId, DeliveryId
 from postroad.ports.store import Attempt, Delivery, DeliveryState, Event, Message, Tx
+from postroad.routing.routes import FEEDBACK_DEST
 
 ATTEMPT = "attempt"  # the kind of a line that no event stands behind
 FRONT_DOOR = "front-door"  # what its steps said of a stranger; part of the event `received`
@@ -170,6 +171,16 @@ def _reported(detail: _Detail) -> _Telling:
 
 
 _AGAINST = (Kind.HOLD, Kind.DISCARD)
+
+
+def _came_back(detail: _Detail) -> str:
+    """What another server reported after it had taken the message."""
+    what = "a delay was reported" if detail["type"] == "Transient" else "came back"
+    whom = detail.after(", at ", "address")
+    doubt = " (nothing proves that)" if detail["unproven"] else ""
+    return f"{what}{detail.after(' from ', 'host')}{whom}{_reply(detail)}{doubt}"
+
+
 _REPORTED = {
     "delayed": "the delay was reported",
     "delivered": "the delivery was reported",
@@ -202,6 +213,14 @@ _WORDS: dict[str, Callable[[_Detail], _Telling]] = {
     EventKind.RETRY_ASKED: lambda detail: (f"a try at once was asked for{detail.after(' by ', 'by')}", None),
     EventKind.REPORT_SENT: _reported,
     EventKind.REPORT_WITHHELD: lambda detail: (f"no report was sent{detail.after(': ', 'why')}", None),
+    EventKind.RETURNED: lambda detail: (_came_back(detail), None if detail["type"] == "Transient" else False),
+    EventKind.COMPLAINED: lambda detail: (f"the recipient complained{detail.after(' by way of ', 'host')}", False),
+    EventKind.AUTO_REPLIED: lambda _: ("a robot answered: nobody may have read it yet", None),
+    EventKind.CHALLENGED: lambda _: ("a filter there wants to see a person first, and asks for an answer", None),
+    EventKind.SUPPRESSED: lambda detail: (
+        f"gets nothing more on the stream {detail['stream']}{detail.after(' after a ', 'reason')}",
+        False,
+    ),
     EventKind.REPEAT: lambda _: ("the client sent it again, having missed our answer; it was not taken twice", None),
 }
 
@@ -233,6 +252,8 @@ def _next_hop(dest: str) -> str:
     kind, _, name = dest.partition(":")
     if kind == "mx":
         return f"the mail hosts of {name}"
+    if kind == FEEDBACK_DEST:
+        return "being read: it came to a return address"
     return f"the host {name}" if kind == "host" else "a mailbox here"
 
 

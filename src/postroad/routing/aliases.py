@@ -57,6 +57,7 @@ class Resolution:
     is_ours: bool  # in a domain of this server, relay domains included: taken from anyone
     targets: tuple[Target, ...] = ()
     refusal: Status | None = None
+    bounces_only: bool = False  # an address that stands for a sender elsewhere: for what has no sender itself
 
     @property
     def is_metered(self) -> bool:

@@ -17,6 +17,7 @@ from postroad.ports.clock import Clock
 from postroad.ports.signals import Signals
 from postroad.ports.store import DomainKind, DomainRecord, Store, Tx
 from postroad.routing.aliases import Resolution, Rules, Target, expand, expand_elsewhere
+from postroad.routing.returns import ReturnAddresses
 from postroad.routing.routes import Transport, transport
 
 METERED_SECONDS = 5.0  # how old a quota's use may be
@@ -85,6 +86,7 @@ class Directory:
         self._store = store
         self._clock = clock
         self.rules = rules
+        self.returns: ReturnAddresses | None = None  # whose addresses are ours too, whatever their domain
         self._addresses: RecentCache[Resolution] = RecentCache(MAX_ADDRESSES)
         self._domains: RecentCache[_Found] = RecentCache(MAX_DOMAINS)
         self._metered: dict[str, float] = {}  # keys of `_addresses` that have a quota, and until when they hold
@@ -97,6 +99,8 @@ class Directory:
         key = key_of(path)
         known = self._addresses.get(key)
         if known is None:
+            if self.returns is not None and (found := self.returns.resolve(path, self.resolve)) is not None:
+                return found
             return self._elsewhere(path) or self._read_once(path, key)
         if self._metered and self._metered.get(key, inf) < self._clock.monotonic():
             return self._read_once(path, key)

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from postroad.ports.admins import AuditRecord
-from postroad.ports.ids import AccountId, MailboxId, Uid
+from postroad.ports.ids import AccountId, MailboxId, ServerId, Uid
 from postroad.ports.senders import SenderCount, SenderHold, SenderKey
+from postroad.ports.sending import ReturnPathRecord
 from postroad.ports.store import (
     Acceptance,
     Accepted,
@@ -189,6 +190,20 @@ class MemorySenders:
         self.counted |= {each.key: each for each in counts}
 
 
+class MemoryReturnPaths:
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, int, str], ReturnPathRecord] = {}
+
+    def list(self) -> builtins.list[ReturnPathRecord]:
+        return sorted(self.rows.values(), key=lambda record: record.name)
+
+    def put(self, record: ReturnPathRecord) -> None:
+        self.rows[record.domain, record.server or 0, record.stream] = record
+
+    def remove(self, *, domain: str = "", server: ServerId | None = None, stream: str = "") -> bool:
+        return self.rows.pop((domain, server or 0, stream), None) is not None
+
+
 class MemoryTx:
     """The repositories that acceptance asks."""
 
@@ -202,6 +217,7 @@ class MemoryTx:
         self.audit = MemoryAudit()
         self.senders = MemorySenders()
         self.meta = MemoryMeta()
+        self.return_paths = MemoryReturnPaths()
 
 
 class MemoryStore:

@@ -7,12 +7,18 @@ from postroad.events.model import FINAL_KIND, EventKind
 from postroad.events.recorder import Recorder
 from postroad.mail.envelope import BodyFlag, Origin
 from postroad.mail.status import status
-from postroad.ports.ids import BlobId, DeliveryId, MessageId, id_text
+from postroad.ports.ids import BlobId, DeliveryId, MessageId, ServerId, id_text
+from postroad.ports.sending import SuppressionOrigin, SuppressionReason, SuppressionRecord
 from postroad.ports.store import Delivery, DeliveryState, Message
 
 NOW = datetime(2025, 1, 1, 10, tzinfo=UTC)
 DELIVERY = Delivery(
     DeliveryId(2), MessageId(1), "mx:r.test", "x@r.test", DeliveryState.QUEUED, orig="t@e.test", tries=3
+)
+
+CAME_BACK = (EventKind.RETURNED, EventKind.COMPLAINED, EventKind.AUTO_REPLIED, EventKind.CHALLENGED)
+SUPPRESSION = SuppressionRecord(
+    ServerId(1), "outbound", "x@r.test", SuppressionReason.HARD_BOUNCE, SuppressionOrigin.RECIPIENT, NOW
 )
 
 
@@ -75,8 +81,22 @@ def test_every_kind_has_a_helper(recorder):
         recorder.report_sent(DELIVERY.message, DELIVERY.id, NOW, report=MessageId(7), to="a@b"),
         recorder.report_withheld(DELIVERY.message, DELIVERY.id, NOW, "null reverse-path"),
         recorder.repeat(MessageId(1), NOW, "192.0.2.1"),
+        *(recorder.came_back(kind, MessageId(1), DeliveryId(2), NOW, report="x", detail={}) for kind in CAME_BACK),
+        recorder.suppressed(DELIVERY, SUPPRESSION),
         recorder.admin(NOW, action="domain add", by="me", what=["example.com"]),
     ]
     assert {event.kind for event in made} == set(EventKind)
     assert len({event.id for event in made}) == len(made)
     assert made[10].detail == {"report": id_text(7), "to": "a@b"}
+
+
+def test_what_comes_back_is_kept_in_few_words(recorder):
+    detail = {"reply": "x" * 5000, "host": "", "type": "HardBounce"}
+    event = recorder.came_back(EventKind.RETURNED, MessageId(1), DeliveryId(2), NOW, report="r", detail=detail)
+    assert event.detail == {"report": "r", "reply": "x" * 1000, "type": "HardBounce"}
+
+
+def test_a_suppression_says_of_whom_and_why(recorder):
+    event = recorder.suppressed(DELIVERY, SUPPRESSION)
+    assert (event.message, event.delivery, event.at) == (1, 2, NOW)
+    assert event.detail == {"address": "x@r.test", "stream": "outbound", "reason": "hard bounce"}

@@ -15,7 +15,7 @@ from postroad.adapters.sql.connection import Connection, Dialect
 from postroad.adapters.sql.engine import Session
 from postroad.ports.store import StoreUnavailable
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 OLDEST_VERSION = 1  # code of this version can still work with what SCHEMA_VERSION has made
 SCHEMA_DIRECTORY = Path(__file__).parent / "schema"
 

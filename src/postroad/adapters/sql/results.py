@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from postroad.adapters.sql.births import EVENT, event_row, lower_next_due
 from postroad.adapters.sql.connection import Connection, Row, in_list, slices
 from postroad.adapters.sql.names import NameCaches
+from postroad.adapters.sql.repositories.sending import Suppressions
 from postroad.adapters.sql.values import clean, json_text, moment, moment_or_none, status_text
 from postroad.ports.ids import DeliveryId
 from postroad.ports.store import Attempt, DeliveryResult, DeliveryState, Outcomes
@@ -55,6 +56,9 @@ def apply_group(connection: Connection, names: NameCaches, group: Sequence[Outco
         stale = {result.delivery for result in outcomes.results if result.delivery not in held}
         events += [event_row(event) for event in outcomes.events if event.delivery not in stale]
     connection.insert("event", EVENT, events)
+    suppressed = [record for outcomes in group for record in outcomes.suppressions]
+    if suppressed:
+        Suppressions(connection).put_all(suppressed)
     lower_next_due(connection, _next_due(group, held))
     return [sum(result.delivery in held for result in outcomes.results) for outcomes in group]
 

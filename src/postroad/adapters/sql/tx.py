@@ -19,6 +19,7 @@ from postroad.adapters.sql.repositories.mailboxes import Mailboxes, MailboxMessa
 from postroad.adapters.sql.repositories.messages import Events, Messages, Refusals
 from postroad.adapters.sql.repositories.places import Places
 from postroad.adapters.sql.repositories.retention import Retention
+from postroad.adapters.sql.repositories.returnpaths import ReturnPaths
 from postroad.adapters.sql.repositories.search import SearchRows
 from postroad.adapters.sql.repositories.senders import SenderRows
 from postroad.adapters.sql.repositories.sending import Idempotency, Servers, Streams, Suppressions
@@ -108,6 +109,10 @@ class SqlTx:
     @property
     def suppressions(self) -> Suppressions:
         return Suppressions(self._connection)
+
+    @property
+    def return_paths(self) -> ReturnPaths:
+        return ReturnPaths(self._connection)
 
     @property
     def idempotency(self) -> Idempotency:

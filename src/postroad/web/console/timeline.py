@@ -216,6 +216,11 @@ STEPS: dict[str, tuple[str, str]] = {
     EventKind.RETRY_ASKED: ("retry", "note"),
     EventKind.REPORT_SENT: ("out", "quiet"),
     EventKind.REPORT_WITHHELD: ("info", "quiet"),
+    EventKind.RETURNED: ("cross", "bad"),
+    EventKind.COMPLAINED: ("cross", "bad"),
+    EventKind.AUTO_REPLIED: ("in", "quiet"),
+    EventKind.CHALLENGED: ("in", "warn"),
+    EventKind.SUPPRESSED: ("minus", "bad"),
     EventKind.REPEAT: ("retry", "quiet"),
 }
 TRYING = ("out", "note")

@@ -96,7 +96,7 @@ class Servers:
             raise Refused(f"there is a server called {other.name} already")
 
     def remove(self, server: ServerId) -> None:
-        for table in ("stream", "token", "suppression", "idempotency"):
+        for table in ("stream", "token", "suppression", "idempotency", "return_path"):
             self._connection.run(f"DELETE FROM {table} WHERE server = ?", (server,))
         self._connection.run("DELETE FROM server WHERE id = ?", (server,))
 
@@ -186,6 +186,17 @@ class Suppressions:
             ),
         )  # fmt: skip
         return changed > 0
+
+    def put_all(self, records: Sequence[SuppressionRecord]) -> None:
+        """The same for many; who is suppressed already stays as it was."""
+        rows = [
+            (
+                record.server, clean(record.stream), clean(record.address), record.reason.value, record.origin.value,
+                moment(record.created),
+            )
+            for record in sorted(records, key=lambda each: (each.server, each.stream, each.address))
+        ]  # fmt: skip
+        self._connection.insert("suppression", _SUPPRESSION, rows, "ON CONFLICT DO NOTHING")
 
     def remove(self, server: ServerId, stream: str, address: str) -> bool:
         changed = self._connection.run(

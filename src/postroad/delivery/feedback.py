@@ -1,0 +1,330 @@
+"""What comes back: bounces, complaints and answers of robots are read, tied to message and recipient, and recorded.
+
+What came to a return address of a stream is a delivery like any other, with this as its agent: it is read when it has
+been accepted, and again after a crash. What lies in a person's own mailbox is looked at beside that, and only told in
+the story of the message. Hard bounces and complaints suppress the recipient on the stream, if the return address proves
+that the stream had written to that domain: whoever forges one silences nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from msgspec import Struct
+
+from postroad.accounts.deactivation import deactivation
+from postroad.content.classify import classify_returned
+from postroad.content.returned import Kind, Returned, read
+from postroad.delivery.tying import (
+    Tied,
+    candidates,
+    first_fitting,
+    is_of,
+    message_ids,
+    return_addresses,
+    tie,
+)
+from postroad.events.model import EventKind
+from postroad.events.recorder import Recorder
+from postroad.mail.header import Header
+from postroad.mail.returnaddress import StreamTag
+from postroad.mail.status import Status, status
+from postroad.observe import log
+from postroad.observe.metrics import COUNTERS
+from postroad.ports.blobs import BlobPlace, BlobStore
+from postroad.ports.clock import Clock
+from postroad.ports.ids import IdSource, MessageId, ServerId, id_text
+from postroad.ports.search import MessageQuery, SearchField, SearchIndex, SearchTerm
+from postroad.ports.sending import SuppressionReason, SuppressionRecord
+from postroad.ports.store import Delivery, Event, Message, Store, StoreUnavailable, Tx
+from postroad.ports.workers import Workers
+from postroad.reports.search import Search
+from postroad.routing.returns import ReturnAddresses
+
+LONGEST = 1024 * 1024  # octets that are read of it
+INLINE = 16 * 1024  # octets that are read on the loop
+MAX_MISSES = 50  # reports to one return address that name no message: from then on none of its suppresses anybody
+_MAX_TAGS = 10_000
+_FEW = 5  # messages that a search may name
+_NO_COMPLAINT = ("not-spam", "auth-failure", "dmarc")  # RFC 5965 §7.3, RFC 6591: of nobody's displeasure
+_LATER = status(451, "4.3.0", "it cannot be read now")
+_KINDS = {
+    Kind.BOUNCE: EventKind.RETURNED,
+    Kind.DELAY: EventKind.RETURNED,
+    Kind.FEEDBACK: EventKind.COMPLAINED,
+    Kind.AUTO_REPLY: EventKind.AUTO_REPLIED,
+    Kind.CHALLENGE: EventKind.CHALLENGED,
+}
+
+_log = log.get("returns")
+
+Outcome = list[tuple[Delivery, Status]]
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came back, and to whom. `proof` is the return address that proves what it says; None: a person's mailbox,
+    or nothing that we have made."""
+
+    report: Message
+    returned: Returned
+    header: Header
+    to: Sequence[str]
+    proof: StreamTag | None
+
+
+class Done(Struct, frozen=True):
+    """What was written about it."""
+
+    message: MessageId | None = None
+    recipients: tuple[str, ...] = ()
+    suppressed: tuple[str, ...] = ()
+
+
+class Feedback:
+    """One for a process that sends."""
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: BlobStore,
+        returns: ReturnAddresses,
+        *,
+        clock: Clock,
+        ids: IdSource,
+        index: SearchIndex | None = None,
+        workers: Workers | None = None,
+        suppressed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`suppressed` is told when somebody gets nothing more."""
+        self._store = store
+        self._blobs = blobs
+        self._returns = returns
+        self._clock = clock
+        self._recorder = Recorder(ids)
+        self._search = Search(store, clock, index)
+        self._workers = workers
+        self._suppressed = suppressed
+        self._misses: dict[StreamTag, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- what came to a return address ---------------------------------------------------------------------------------
+
+    async def deliver(
+        self, message: Message, deliveries: Sequence[Delivery], content: bytes | None, place: BlobPlace | None
+    ) -> Outcome:
+        """One status for each."""
+        try:
+            came = await self._read(message, content, place)
+            return [(each, await self._take(came, each.forward_path)) for each in deliveries]
+        except (StoreUnavailable, LookupError, OSError) as error:
+            return [(each, _LATER.because(str(error))) for each in deliveries]
+
+    async def _take(self, came: Came, address: str) -> Status:
+        tag = self._returns.read(address)
+        if tag is None:
+            _count("old")
+            return _told("ignored: this return address is too old")
+        done = await self._record(Came(came.report, came.returned, came.header, (address,), tag))
+        return _told(_words(came.returned, done))
+
+    # -- what lies in a person's mailbox -------------------------------------------------------------------------------
+
+    def look(self, message: Message, to: Sequence[str], content: bytes | None) -> None:
+        """It has been delivered here. A crash meanwhile loses a line in a story, and nothing else."""
+        task = asyncio.ensure_future(self._look(message, to, content))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _look(self, message: Message, to: Sequence[str], content: bytes | None) -> None:
+        try:
+            came = await self._read(message, content, None)
+            if came.returned.kind is not Kind.NONE:
+                await self._record(Came(message, came.returned, came.header, to, came.proof))
+        except (StoreUnavailable, LookupError, OSError) as error:
+            _log.warning("what came back could not be recorded", message=message.id, error=str(error))
+        except Exception as error:
+            _log.exception("what came back could not be read", error, message=message.id)
+
+    async def close(self) -> None:
+        """Finish what is being looked at."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    async def _read(self, message: Message, content: bytes | None, place: BlobPlace | None) -> Came:
+        if content is None:
+            place = place or await self._store.read(lambda tx: tx.messages.place(message.blob))
+            if place is None:
+                raise LookupError("no content is known for the message")
+            content = await self._blobs.read(place, 0, LONGEST)
+        whole = content[:LONGEST]
+        if self._workers is None or len(whole) <= INLINE:
+            returned = read(whole)
+        else:
+            returned = await self._workers.run(partial(read, whole))
+        return Came(message, returned, Header.of(whole), (), self._proof(returned, whole))
+
+    def _proof(self, returned: Returned, content: bytes) -> StreamTag | None:
+        """A complaint comes to an address that everybody knows: what proves it is the return address it repeats."""
+        if returned.kind is not Kind.FEEDBACK:
+            return None
+        return next((tag for each in return_addresses(content) if (tag := self._returns.read(each)) is not None), None)
+
+    # -- tying ---------------------------------------------------------------------------------------------------------
+
+    async def _record(self, came: Came) -> Done:
+        kind = came.returned.kind
+        event = _KINDS.get(kind)
+        _count(kind.value)
+        if event is None:
+            return Done()
+        ids = candidates(came.returned, came.header)
+        message = await self._store.read(lambda tx: first_fitting(tx, ids, partial(self._fits, came)))
+        sure = message is not None
+        message = message or await self._hunt(came)
+        if not sure and came.proof is not None:
+            self._missed(came.proof)
+        if message is None:
+            _count("untied")
+            _log.info("came back, but of nothing known", message=came.report.id, what=kind.value)
+            return Done()
+        done = await self._store.write(partial(self._write, came=came, message=message, kind=event, sure=sure))
+        if done.suppressed:
+            self._suppressed()
+        _log.info(event.value, message=message.id, report=came.report.id, suppressed=", ".join(done.suppressed))
+        return done
+
+    def _fits(self, came: Came, message: Message) -> bool:
+        """Whether it may be about this message. A person's mail comes back to the person."""
+        if came.proof is not None:
+            return is_of(message, came.proof)
+        own = message.reverse_path.lower()
+        return own != "" and own in (each.lower() for each in came.to)
+
+    async def _hunt(self, came: Came) -> Message | None:
+        """Where our id is nowhere in it: by the Message-ID of a person's program, or by stream, day and recipient."""
+        queries = [
+            MessageQuery(terms=(SearchTerm((SearchField.IDENT,), each.lower()),))
+            for each in message_ids(came.returned, came.header)
+        ]
+        if came.proof is not None:
+            queries += _by_recipient(came.proof, came.returned)
+        for query in queries:
+            page = await self._search.messages(query, limit=_FEW)
+            fitting = [row.message for row in page.rows if self._fits(came, row.message)]
+            if len(fitting) == 1 or (fitting and query.terms[0].fields == (SearchField.RECIPIENT,)):
+                return fitting[0]
+        return None
+
+    def _missed(self, tag: StreamTag) -> None:
+        """It names no message that has left under its return address. Who has seen one could go on guessing."""
+        if len(self._misses) >= _MAX_TAGS:
+            self._misses.clear()
+        self._misses[tag] = self._misses.get(tag, 0) + 1
+
+    def _may_be(self, came: Came, delivery: Delivery) -> bool:
+        if came.proof is None:
+            return True
+        return self._returns.fits(came.proof, delivery.forward_path.rpartition("@")[2])
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def _write(self, tx: Tx, *, came: Came, message: Message, kind: EventKind, sure: bool) -> Done:
+        """May run twice, and again after a crash: what this report has said already is not said again."""
+        now, report = self._clock.now(), id_text(came.report.id)
+        tied = tie(came.returned, tx.deliveries.of_message(message.id), partial(self._may_be, came))
+        known = {e.delivery for e in tx.events.of_message(message.id) if e.detail.get("report") == report}
+        fresh = [each for each in tied if each.delivery.id not in known]
+        events = [self._event(kind, each, came, now) for each in fresh]
+        made = [self._deactivation(message, each, came, now) for each in fresh] if sure else []
+        new = [record for record in made if record is not None and tx.suppressions.put(record)]
+        for record in new:
+            events.append(self._recorder.suppressed(_of(fresh, record), record))
+        if not tied and not known:
+            events.append(
+                self._recorder.came_back(kind, message.id, None, now, report=report, detail=_what(came, None))
+            )
+        tx.events.add(events)
+        names = tuple(each.delivery.forward_path for each in tied)
+        return Done(message.id, names, tuple(record.address for record in new))
+
+    def _event(self, kind: EventKind, tied: Tied, came: Came, now: datetime) -> Event:
+        delivery = tied.delivery
+        detail = _what(came, tied)
+        return self._recorder.came_back(
+            kind, delivery.message, delivery.id, now, report=id_text(came.report.id), detail=detail
+        )
+
+    def _deactivation(self, message: Message, tied: Tied, came: Came, now: datetime) -> SuppressionRecord | None:
+        """Only what is proven takes anybody off a stream."""
+        if came.proof is None or self._misses.get(came.proof, 0) > MAX_MISSES:
+            return None
+        if came.returned.kind is Kind.FEEDBACK and came.returned.feedback_type.lower() not in _NO_COMPLAINT:
+            return deactivation(message, tied.delivery, SuppressionReason.SPAM_COMPLAINT, now)
+        if came.returned.kind is Kind.BOUNCE and tied.said is not None and classify_returned(tied.said).hard:
+            return deactivation(message, tied.delivery, SuppressionReason.HARD_BOUNCE, now)
+        return None
+
+
+def _what(came: Came, tied: Tied | None) -> dict[str, str]:
+    """What is kept of it, for people and for programs."""
+    said, returned = tied.said if tied is not None else None, came.returned
+    detail = {"host": returned.reporter, "feedback": returned.feedback_type}
+    if returned.kind is Kind.DELAY:
+        detail["type"] = "Transient"
+    if said is not None:
+        code = f"{said.reply_code} " if said.reply_code else ""
+        detail["reply"] = said.diagnostic or f"{code}{said.enhanced or ''}".strip()
+        detail["host"] = said.remote or returned.reporter
+        if returned.kind is Kind.BOUNCE:
+            cause = classify_returned(said)
+            detail |= {"type": cause.bounce_type, "reason": cause.reason.value}
+        if tied is not None and said.address and said.address.lower() != tied.delivery.forward_path.lower():
+            detail["address"] = said.address
+    if came.proof is None:
+        detail["unproven"] = "yes"
+    return detail
+
+
+def _of(fresh: Sequence[Tied], record: SuppressionRecord) -> Delivery:
+    return next(each.delivery for each in fresh if each.delivery.forward_path.lower() == record.address.lower())
+
+
+def _by_recipient(tag: StreamTag, returned: Returned) -> list[MessageQuery]:
+    begin = datetime.fromtimestamp(tag.day * 86400, tz=UTC)
+    names = [name for each in returned.recipients for name in (each.original, each.address) if name]
+    return [
+        MessageQuery(
+            terms=(SearchTerm((SearchField.RECIPIENT,), name.lower()),),
+            server_id=ServerId(tag.server),
+            stream=tag.stream,
+            since=begin,
+            until=begin + timedelta(days=1),
+        )
+        for name in names[:_FEW]
+    ]
+
+
+def _words(returned: Returned, done: Done) -> str:
+    """What became of it, for its own story."""
+    if returned.kind is Kind.NONE:
+        return "ignored: neither a bounce nor a complaint"
+    if done.message is None:
+        return f"read: {returned.kind.value}, of no message that is kept"
+    whom = f" of {', '.join(done.recipients)}" if done.recipients else ""
+    off = f"; no more to {', '.join(done.suppressed)}" if done.suppressed else ""
+    return f"read: {returned.kind.value}{whom}, message {id_text(done.message)}{off}"
+
+
+def _told(text: str) -> Status:
+    return status(250, "2.0.0", text)
+
+
+def _count(kind: str) -> None:
+    COUNTERS.returned[kind] = COUNTERS.returned.get(kind, 0) + 1
