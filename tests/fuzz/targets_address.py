@@ -6,6 +6,7 @@ from postroad.mail.address import (
     Address,
     AddressError,
     Domain,
+    canonical_local_part,
     parse_forward_path,
     parse_reverse_path,
 )
@@ -50,7 +51,10 @@ def address(text: str) -> None:
     assert not {"\r", "\n", "\0"} & set(str(found))
     again = Address.parse(str(found))
     assert again == found
-    assert again.key == found.key == Address.parse(found.key).key
+    assert again.key == found.key
+    local_part, _, rest = found.key.rpartition("@")
+    assert canonical_local_part(local_part) == local_part, "what is compared by is spelt one way"
+    assert rest == found.domain.ascii
 
 
 SEEDS = (

@@ -121,15 +121,15 @@ class Address:
 
 
 def canonical_local_part(local_part: str) -> str:
-    """Lower case, and without quotes that change nothing (RFC 5321 §4.1.2: `"abc"` is `abc`). Beyond ASCII in one
-    normal form: two spellings that look the same are one mailbox (RFC 6532 §3.1)."""
-    if not local_part.isascii():
-        local_part = unicodedata.normalize("NFC", local_part)
+    """Lower case, and without quotes and backslashes that change nothing (RFC 5321 §4.1.2: `"a\\bc"` is `abc`). Beyond
+    ASCII in one normal form: two spellings that look the same are one mailbox (RFC 6532 §3.1)."""
     if local_part.startswith('"'):
         bare = re.sub(r"\\(.)", r"\1", local_part[1:-1])
-        if _DOT_STRING.fullmatch(bare):
-            local_part = bare
-    return local_part.lower()
+        local_part = bare if _DOT_STRING.fullmatch(bare) else '"' + re.sub(r'(["\\])', r"\\\1", bare) + '"'
+    if local_part.isascii():
+        return local_part.lower()
+    # Once more behind the change of case, which may take a letter apart.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", local_part).lower())
 
 
 @lru_cache(maxsize=4096)

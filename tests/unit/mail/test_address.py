@@ -101,3 +101,18 @@ def test_forward_paths():
 def test_what_is_no_forward_path(text):
     with pytest.raises(AddressError):
         parse_forward_path(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('"al\\ice"@example.com', "alice@example.com"),
+        ('"a\\b c"@example.com', '"ab c"@example.com'),
+        ('"a\\"b\\\\c"@example.com', '"a\\"b\\\\c"@example.com'),
+        ("\u0130@example.com", "i\u0307@example.com"),
+        ("\u1e9e\u0323@example.com", "\u00df\u0323@example.com"),
+    ],
+)
+def test_a_key_is_spelt_one_way(text: str, key: str) -> None:
+    assert Address.parse(text).key == key
+    assert Address.parse(key).key == key
