@@ -2,8 +2,8 @@
 
 NXDOMAIN, no data and failure are told apart; answers are kept for their TTL, negative ones for the zone's negative TTL
 (RFC 2308), failures for a moment (RFC 9520). Look-ups of one name at the same time are one query. That an answer was
-validated (DNSSEC) we take from the server's AD bit, and only where `trust_ad` says so. dnspython builds and reads the
-messages; it is loaded at the first query.
+validated (DNSSEC) we take from the server's AD bit, and only where `trust_ad` says so. `dnswire` builds and reads the
+messages, `dnsask` sends them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from postroad.ports.dns import DnsAnswer, DnsOutcome, MxRecord, TlsaRecord
-
-if TYPE_CHECKING:
-    from dns.message import Message, QueryMessage
+from postroad.adapters import dnswire
+from postroad.adapters.dnsask import ask
+from postroad.adapters.dnswire import Reply
+from postroad.ports.dns import DnsAnswer, DnsOutcome
 
 FOUND, NO_DATA, NXDOMAIN, FAILED = DnsOutcome.FOUND, DnsOutcome.NO_DATA, DnsOutcome.NXDOMAIN, DnsOutcome.FAILED
 
@@ -31,7 +31,6 @@ FAILURE_TTL = 5  # RFC 9520 §3.2: at least one second, so that a broken zone is
 MAX_CNAMES = 8
 MAX_OCTETS = 16 * 1024 * 1024  # of answers in the cache
 _RECORD = 100  # octets that a record takes beside its text
-UDP_PAYLOAD = 1232  # no fragments (DNS flag day 2020)
 ROUNDS = 2  # how often each server is asked
 
 _Key = tuple[str, str]
@@ -153,16 +152,9 @@ class CachingResolver:
 
     async def _query(self, name: str, kind: str) -> tuple[DnsAnswer, str]:
         """Ask server after server; the answer, and the name that aliases led to."""
-        import dns.exception
-        import dns.flags
-        import dns.message
-        import dns.rcode
-
         try:
-            query = dns.message.make_query(
-                name + ".", kind, use_edns=0, payload=UDP_PAYLOAD, flags=dns.flags.RD | dns.flags.AD
-            )
-        except dns.exception.DNSException as error:  # a label over 63 octets, an empty label: it cannot exist
+            query = dnswire.query(name, kind)
+        except dnswire.BadName as error:  # a label over 63 octets, an empty label: it cannot exist
             return DnsAnswer(NXDOMAIN, ttl=MAX_NEGATIVE_TTL, detail=f"{name!r}: {error}"), name
         deadline = self._monotonic() + self._timeout
         detail = "no nameserver"
@@ -172,77 +164,33 @@ class CachingResolver:
                 break
             self.queries += 1
             try:
-                response = await _exchange(query, server, min(left, self._timeout / 2))
-            except (dns.exception.DNSException, OSError, EOFError) as error:
+                reply = await ask(server.host, server.port, query, min(left, self._timeout / 2))
+            except (dnswire.Malformed, OSError, EOFError) as error:
                 detail = f"{server}: {type(error).__name__} {error}".strip()
                 continue
-            outcome = _OUTCOMES.get(response.rcode())
+            outcome = _OUTCOMES.get(reply.rcode)
             if outcome is not None:
-                return _read(response, server, outcome)
-            detail = f"{server}: {dns.rcode.to_text(response.rcode())}"
+                return _read(reply, server, kind, outcome), reply.canonical
+            detail = f"{server}: {reply.outcome}"
         return DnsAnswer(FAILED, ttl=FAILURE_TTL, detail=f"{name} {kind}: {detail}"), name
 
 
 _OUTCOMES = {0: FOUND, 3: NXDOMAIN}  # NOERROR, NXDOMAIN; all others: the next server
 
 
-async def _exchange(query: Message, server: Nameserver, timeout: float) -> QueryMessage:
-    """UDP, then TCP when the answer was cut. Each query leaves from a port of its own (RFC 5452 §9.2)."""
-    import dns.asyncquery
-
-    response, _ = await dns.asyncquery.udp_with_fallback(
-        query, server.host, timeout, server.port, ignore_unexpected=True, ignore_errors=True
-    )
-    return response  # type: ignore[return-value]
-
-
-def _read(response: QueryMessage, server: Nameserver, outcome: DnsOutcome) -> tuple[DnsAnswer, str]:
-    import dns.exception
-    import dns.flags
-
-    validated = bool(response.flags & dns.flags.AD)
-    try:
-        chain = response.resolve_chaining()
-    except dns.exception.DNSException as error:
-        detail = f"{server}: {error}"
-        return DnsAnswer(FAILED, ttl=FAILURE_TTL, detail=detail), str(response.question[0].name)
-    canonical = chain.canonical_name.to_text(omit_final_dot=True).lower()
-    if outcome is NXDOMAIN or chain.answer is None:
+def _read(reply: Reply, server: Nameserver, kind: str, outcome: DnsOutcome) -> DnsAnswer:
+    values, validated, detail = reply.values, reply.validated, str(server)
+    if outcome is NXDOMAIN or not values:
         empty = NXDOMAIN if outcome is NXDOMAIN else NO_DATA
-        has_soa = any(rrset.rdtype == 6 for rrset in response.authority)
-        ttl = min(chain.minimum_ttl, MAX_NEGATIVE_TTL) if has_soa else NEGATIVE_TTL
-        return DnsAnswer(empty, ttl=ttl, authenticated=validated, detail=f"{server}"), canonical
-    ttl = min(chain.minimum_ttl, MAX_TTL)
-    records = list(chain.answer)
-    if chain.answer.rdtype == 15:
-        found = sorted((record.preference, _plain(record.exchange)) for record in records)
-        mx = tuple(MxRecord(preference, host) for preference, host in found)
-        return DnsAnswer(FOUND, mx=mx, ttl=ttl, authenticated=validated, detail=f"{server}"), canonical
-    if chain.answer.rdtype == 52:
-        tlsa = tuple(TlsaRecord(record.usage, record.selector, record.mtype, record.cert) for record in records)
-        return DnsAnswer(FOUND, tlsa=tlsa, ttl=ttl, authenticated=validated, detail=f"{server}"), canonical
-    texts = tuple(_text(record) for record in records)
-    return DnsAnswer(FOUND, texts, ttl=ttl, authenticated=validated, detail=f"{server}"), canonical
-
-
-def _text(record: object) -> str:
-    for attribute, read in _TEXTS:
-        value = getattr(record, attribute, None)
-        if value is not None:
-            return read(value)
-    return str(record)
-
-
-def _plain(name: object) -> str:
-    """A name without its last dot; the root (the null MX, RFC 7505) is empty."""
-    return str(name).rstrip(".").lower()
-
-
-_TEXTS: tuple[tuple[str, Callable[..., str]], ...] = (
-    ("address", str),
-    ("strings", lambda strings: b"".join(strings).decode("utf-8", "replace")),
-    ("target", _plain),
-)
+        known = MAX_NEGATIVE_TTL if reply.ttl is None else min(reply.ttl, MAX_NEGATIVE_TTL)
+        return DnsAnswer(empty, ttl=known if reply.has_soa else NEGATIVE_TTL, authenticated=validated, detail=detail)
+    ttl = min(reply.ttl or 0, MAX_TTL)
+    if kind == "MX":
+        mx = tuple(sorted(values, key=lambda record: (record.preference, record.host)))
+        return DnsAnswer(FOUND, mx=mx, ttl=ttl, authenticated=validated, detail=detail)
+    if kind == "TLSA":
+        return DnsAnswer(FOUND, tlsa=values, ttl=ttl, authenticated=validated, detail=detail)
+    return DnsAnswer(FOUND, values, ttl=ttl, authenticated=validated, detail=detail)
 
 
 def both(aaaa: DnsAnswer, a: DnsAnswer) -> DnsAnswer:
