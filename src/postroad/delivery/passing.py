@@ -12,7 +12,7 @@ from msgspec import structs
 
 from postroad.mail.envelope import Notify
 from postroad.mail.status import EnhancedCode, Status
-from postroad.mail.terms import ByMode, RecipientTerms, Terms
+from postroad.mail.terms import ByMode, RecipientTerms, Terms, TlsWish
 from postroad.ports.ids import id_text
 from postroad.ports.store import Message
 from postroad.proto.smtp.extensions import Capabilities
@@ -28,6 +28,7 @@ def mail_parameters(terms: Terms, now: datetime, capabilities: Capabilities) -> 
         envid=terms.envid or None,
         deliver_by=_time_left(terms, now) if takes_deadline(terms, now, capabilities) else None,
         priority=terms.priority or None,
+        require_tls=terms.tls is TlsWish.REQUIRE,
     )
 
 

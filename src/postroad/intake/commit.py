@@ -21,7 +21,14 @@ from postroad.intake.rendering import Renderer, content_record, is_quick
 from postroad.intake.spool import NO_SPACE, STORE_FAILED, Spooled
 from postroad.intake.transaction import DISCARDED_DEST, MailTransaction, PlannedDelivery
 from postroad.intake.verdicts import kept
-from postroad.intake.wishes import in_words, message_terms, recipient_terms, utf8_flag, wants_expansion
+from postroad.intake.wishes import (
+    in_words,
+    message_terms,
+    recipient_terms,
+    terms_of,
+    utf8_flag,
+    wants_expansion,
+)
 from postroad.mail.dsn import Action
 from postroad.mail.envelope import BodyFlag, Notify
 from postroad.mail.render import Rendering, render
@@ -47,6 +54,7 @@ from postroad.ports.store import (
     Tx,
 )
 from postroad.routing.directory import Directory
+from postroad.routing.routes import wished_dest
 
 _log = log.get("intake")
 ENVELOPE_VERSION = 1
@@ -327,7 +335,7 @@ class Committer:
         delivery = Delivery(
             DeliveryId(self._ids.new()),
             message.id,
-            target.dest,
+            wished_dest(target.dest, message.terms),
             target.forward_path,
             DeliveryState.HELD,
             planned.orig,
@@ -347,7 +355,7 @@ class Committer:
         delivery = Delivery(
             DeliveryId(self._ids.new()),
             message.id,
-            target.dest,
+            wished_dest(target.dest, message.terms),
             target.forward_path,
             DeliveryState.QUEUED,
             planned.orig,
@@ -370,7 +378,7 @@ class Committer:
         delivery = Delivery(
             DeliveryId(self._ids.new()),
             message.id,
-            target.dest,
+            wished_dest(target.dest, message.terms),
             target.forward_path,
             DeliveryState.QUEUED,
             planned.orig,
@@ -424,7 +432,7 @@ def _message(
         mail.stream,
         mail.tag,
         mail.metadata,
-        message_terms(mail.parameters, mail.received) if mail.parameters.asks else None,
+        terms_of(mail, spooled.header),
         mail.access.token.id if mail.access is not None else None,
     )
 

@@ -8,7 +8,7 @@ from itertools import islice
 from postroad.intake.transaction import MailTransaction, PlannedDelivery
 from postroad.mail.envelope import BodyFlag, Notify
 from postroad.mail.header import Header
-from postroad.mail.terms import NO_RECIPIENT_TERMS, NO_TERMS, ByMode, RecipientTerms, Terms, expanded, merged
+from postroad.mail.terms import NO_RECIPIENT_TERMS, NO_TERMS, ByMode, RecipientTerms, Terms, TlsWish, expanded, merged
 from postroad.proto.smtp.parameters import (
     MAIL_PARAMETERS,
     RCPT_PARAMETERS,
@@ -21,8 +21,23 @@ _KEPT = {keyword: row for keyword, row in MAIL_PARAMETERS.items() if row.extensi
 _TOLD = 5  # recipients
 
 
-def message_terms(parameters: MailParameters, received: datetime) -> Terms | None:
-    """None where nothing was said that has to be kept."""
+def terms_of(mail: MailTransaction, header: Header) -> Terms | None:
+    """What MAIL and the header ask for; None where nothing was said that has to be kept."""
+    waived = waives_tls(header)
+    if not mail.parameters.asks and not waived:
+        return None
+    assert mail.received is not None
+    return message_terms(mail.parameters, mail.received, waived=waived)
+
+
+def waives_tls(header: Header) -> bool:
+    """`TLS-Required: No`, once, and nothing else (RFC 8689 §3)."""
+    values = header.all(b"tls-required")
+    return len(values) == 1 and values[0].strip().lower() == b"no"
+
+
+def message_terms(parameters: MailParameters, received: datetime, *, waived: bool = False) -> Terms | None:
+    """None where nothing was said that has to be kept. REQUIRETLS goes before the header (RFC 8689 §4.1)."""
     by = parameters.deliver_by
     release = parameters.hold_until
     if parameters.hold_for is not None:
@@ -35,6 +50,7 @@ def message_terms(parameters: MailParameters, received: datetime) -> Terms | Non
         ByMode(by.mode) if by else None,
         by.trace if by else False,
         parameters.priority or 0,
+        TlsWish.REQUIRE if parameters.require_tls else TlsWish.WAIVE if waived else TlsWish.UNSAID,
     )
     return None if terms == NO_TERMS else terms
 

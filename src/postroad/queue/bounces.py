@@ -18,7 +18,7 @@ from postroad.events.recorder import Recorder
 from postroad.mail.dsn import Action, DeliveryReport, RecipientReport, ReturnedMessage, write
 from postroad.mail.envelope import BodyFlag, Notify
 from postroad.mail.status import Status
-from postroad.mail.terms import NO_TERMS
+from postroad.mail.terms import NO_TERMS, TlsWish
 from postroad.observe import log
 from postroad.observe.metrics import COUNTERS
 from postroad.ports.clock import Clock
@@ -228,7 +228,8 @@ def _whole_comes_back(message: Message, notices: Sequence[Notice], limit: int) -
         return False
     if BodyFlag.BINARY in message.flags:  # a report goes by DATA
         return False
-    return (message.terms or NO_TERMS).ret != "HDRS"
+    terms = message.terms or NO_TERMS
+    return terms.ret != "HDRS" and terms.tls is not TlsWish.REQUIRE  # RFC 8689 §5
 
 
 def _recipient(notice: Notice, now: datetime) -> RecipientReport:

@@ -85,6 +85,20 @@ def wished(route: Transport, terms: Terms | None) -> Transport:
     return _wished(route, terms.tls)
 
 
+def wished_dest(dest: str, terms: Terms | None) -> str:
+    """The same for a next hop's key alone."""
+    if terms is None or terms.tls is TlsWish.UNSAID or dest in HERE:
+        return dest
+    return dest + WISHES[terms.tls]
+
+
+def unwished(dest: str) -> str:
+    """A next hop's key without what was asked for."""
+    for mark in WISHES.values():
+        dest = dest.removesuffix(mark)
+    return dest
+
+
 @lru_cache(maxsize=256)
 def _wished(route: Transport, wish: TlsWish) -> Transport:
     return replace(route, dest=route.dest + WISHES[wish], tls=wish)

@@ -12,9 +12,20 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from msgspec import structs
+
 from postroad.config.schema import RouteRule
+from postroad.mail.terms import Terms, TlsWish
 from postroad.ports.store import Delivery, Message
-from postroad.routing.routes import Transport, TransportKind, host_dest, read_smarthost, to_host
+from postroad.routing.routes import (
+    Transport,
+    TransportKind,
+    host_dest,
+    read_smarthost,
+    to_host,
+    unwished,
+    wished,
+)
 
 LMTP_PORT = 24
 BY_HAND = "to:"  # what a next hop begins with that somebody chose for this delivery
@@ -34,6 +45,13 @@ class Router:
 
     def route(self, message: Message, delivery: Delivery, at: str = "") -> Transport | Awaitable[Transport]:
         """The next hop now. `at` is the one that it waits for: it stays there as long as that is one of its ways."""
+        terms = message.terms
+        if terms is None or terms.tls is TlsWish.UNSAID:
+            return self._route(message, delivery, at)
+        routed = self._route(message, structs.replace(delivery, dest=unwished(delivery.dest)), unwished(at))
+        return wished(routed, terms) if isinstance(routed, Transport) else _wished(routed, terms)
+
+    def _route(self, message: Message, delivery: Delivery, at: str) -> Transport | Awaitable[Transport]:
         if delivery.dest.startswith(BY_HAND):
             return self._by_hand(delivery)
         rule = self._rule(message, delivery) if self.rules else None
@@ -86,6 +104,10 @@ class Router:
         if way == "smarthost" and self.smarthost:
             return read_smarthost(self.smarthost)
         return read_way(way)
+
+
+async def _wished(routed: Awaitable[Transport], terms: Terms) -> Transport:
+    return wished(await routed, terms)
 
 
 @lru_cache(maxsize=256)

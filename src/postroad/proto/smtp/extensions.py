@@ -13,7 +13,7 @@ from postroad.proto.smtp.xclient import ATTRIBUTES
 # What is built through to its end, and so announced. A word that is missing here is neither offered nor taken.
 BUILT: frozenset[str] = frozenset((
     "PIPELINING", "SIZE", "8BITMIME", "CHUNKING", "BINARYMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "STARTTLS",
-    "AUTH", "LIMITS", "FUTURERELEASE", "DELIVERBY", "MT-PRIORITY", "XCLIENT", "HELP",
+    "AUTH", "LIMITS", "FUTURERELEASE", "DELIVERBY", "MT-PRIORITY", "REQUIRETLS", "XCLIENT", "HELP",
 ))  # fmt: skip
 
 
@@ -31,6 +31,7 @@ class Offer:
     max_hold: int = 0  # seconds
     may_introduce: bool = False  # the client is a gateway that is listed for XCLIENT
     horizon: str = ""  # the latest time that a message may be held until, RFC 3339
+    secured: bool = False  # TLS is active
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ EXTENSIONS = (
     Extension("FUTURERELEASE", 4865, _future_release, privileged=True),
     Extension("DELIVERBY", 2852, _always, privileged=True),
     Extension("MT-PRIORITY", 6710, _always, privileged=True),
+    Extension("REQUIRETLS", 8689, lambda offer: "" if offer.secured else None),
     Extension("XCLIENT", 0, lambda offer: " ".join(ATTRIBUTES) if offer.may_introduce else None),  # Postfix's
     Extension("STARTTLS", 3207, lambda offer: "" if offer.starttls else None),
     Extension("AUTH", 4954, lambda offer: " ".join(offer.auth_mechanisms) or None),

@@ -69,6 +69,8 @@ def against_mail(progress: Progress, profile: ServerProfile, command: Mail, stan
     if parameters.asks:
         if not parameters.asks <= offers(profile, privileged=progress.authenticated or standing.listed):
             return replies.UNKNOWN_PARAMETER
+        if parameters.require_tls and not progress.secured:
+            return replies.UNKNOWN_PARAMETER  # RFC 8689 §4.1: it is announced under TLS alone
         if (parameters.hold_for or 0) > profile.max_hold:
             return replies.HOLD_TOO_LONG  # RFC 4865 §4
     size = parameters.size

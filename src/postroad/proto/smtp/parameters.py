@@ -28,8 +28,8 @@ from postroad.proto.smtp.reply import TWO_HOLDS, UNKNOWN_PARAMETER, CommandFault
 
 # What the extensions add to the 512 octets of a command line (RFC 5321 §4.5.3.1.4): SIZE (RFC 1870 §3), BODY
 # (RFC 6152 §2), AUTH (RFC 4954 §3), SMTPUTF8 (RFC 6531 §3.4), RET and ENVID, NOTIFY and ORCPT (RFC 3461 §4),
-# HOLDFOR or HOLDUNTIL (RFC 4865 §4), BY (RFC 2852 §4), MT-PRIORITY (RFC 6710 §3).
-MAX_MAIL_LINE: Final = 512 + 26 + 17 + 500 + 10 + (9 + 107) + 34 + 17 + 15
+# HOLDFOR or HOLDUNTIL (RFC 4865 §4), BY (RFC 2852 §4), MT-PRIORITY (RFC 6710 §3), REQUIRETLS (RFC 8689 §2).
+MAX_MAIL_LINE: Final = 512 + 26 + 17 + 500 + 10 + (9 + 107) + 34 + 17 + 15 + 11
 MAX_RCPT_LINE: Final = 512 + (8 + 28) + (7 + 500)
 
 _NOTHING: Final[frozenset[str]] = frozenset()
@@ -62,11 +62,12 @@ class MailParameters(Struct, frozen=True, gc=False):
     hold_until: datetime | None = None  # HOLDUNTIL=, RFC 4865
     deliver_by: DeliverBy | None = None  # BY=, RFC 2852
     priority: int | None = None  # MT-PRIORITY=, -9 to 9, RFC 6710
+    require_tls: bool = False  # REQUIRETLS, RFC 8689
     asks: frozenset[str] = _NOTHING  # the extensions that must be offered for it: follows from the others
 
     def __post_init__(self) -> None:
         wishes = self.ret or self.envid or self.hold_until or self.deliver_by or self.utf8 or self.body == "BINARYMIME"
-        if wishes or self.hold_for is not None or self.priority is not None:
+        if wishes or self.hold_for is not None or self.priority is not None or self.require_tls:
             asks = _extensions(MAIL_PARAMETERS, self)
             force_setattr(self, "asks", asks | {"BINARYMIME"} if self.body == "BINARYMIME" else asks)
 
@@ -198,6 +199,7 @@ MAIL_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "HOLDUNTIL": Parameter("hold_until", "FUTURERELEASE", _read_date_time, _write_date_time, 35),
     "BY": Parameter("deliver_by", "DELIVERBY", _read_by, _write_by, 13),
     "MT-PRIORITY": Parameter("priority", "MT-PRIORITY", _read_priority, str, 2),
+    "REQUIRETLS": Parameter("require_tls", "REQUIRETLS", lambda _: True, lambda _: "", 0, unsaid=False, valued=False),
 }
 RCPT_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "NOTIFY": Parameter("notify", "DSN", _read_notify, _write_notify, 28, unsaid=Notify.UNSAID),

@@ -86,6 +86,7 @@ def greeting(profile: ServerProfile, verb: str, secured: bool, authenticated: bo
         max_hold=profile.max_hold,
         may_introduce=standing.may_introduce,
         horizon=standing.horizon,
+        secured=secured,
     )
     return reply(250, "", profile.hostname, *ehlo_lines(offer)).wire
 

@@ -69,7 +69,7 @@ def test_what_a_gateway_does_not_know() -> None:
 def test_what_a_server_offers_a_client_reads() -> None:
     offer = Offer(
         1000, starttls=True, auth_mechanisms=("PLAIN", "LOGIN"), keywords=ALL, privileged=True, max_recipients=100,
-        max_transactions=20, max_hold=3600, may_introduce=True, horizon="2027-01-01T00:00:00Z",
+        max_transactions=20, max_hold=3600, may_introduce=True, horizon="2027-01-01T00:00:00Z", secured=True,
     )  # fmt: skip
     capabilities = parse_ehlo(("mail.example.com greets you", *ehlo_lines(offer)))
     assert capabilities.name == "mail.example.com"
