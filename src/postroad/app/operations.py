@@ -13,9 +13,10 @@ from postroad.app import logins, projects, senders
 from postroad.app.arguments import Arguments
 from postroad.app.sendmail import sendmail
 from postroad.app.services import Services
-from postroad.ports.ids import DeliveryId, MessageId
-from postroad.ports.store import AccountRecord, AliasRecord, DomainRecord, QueueFilter
+from postroad.ports.ids import AccountId, DeliveryId, MessageId, ServerId
+from postroad.ports.store import AccountRecord, AliasRecord, DeliveryState, DomainRecord, QueueFilter
 from postroad.queue.actions import NAMES as ACTIONS
+from postroad.queue.steady import SEEN
 
 Operation = Callable[[Services, Arguments], Awaitable[Any]]
 
@@ -73,25 +74,42 @@ async def _alias_remove(services: Services, arguments: Arguments) -> None:
 
 
 def _queue_action(name: str) -> Operation:
-    """One of `retry`, `hold`, `release`, `cancel` on what fits the given filter; how many recipients it reached."""
+    """One of queue.actions.NAMES on what fits the given filter; how many recipients it reached."""
 
     async def act(services: Services, arguments: Arguments) -> int:
-        done = await services.actions.act(name, _filter(arguments), COMMAND_LINE)
+        done = await services.actions.act(name, _filter(arguments), COMMAND_LINE, to=arguments.text("to"))
         return done.total
 
     return act
 
 
 def _filter(arguments: Arguments) -> QueueFilter:
-    age = arguments.number("older_than")
+    age, youth = arguments.number("older_than"), arguments.number("younger_than")
     return QueueFilter(
         message=MessageId(arguments.number("message")) if arguments.number("message") else None,
         delivery=DeliveryId(arguments.number("delivery")) if arguments.number("delivery") else None,
         domain=arguments.text("domain"),
         dest=arguments.text("dest"),
         sender=arguments.text("sender"),
+        recipient=arguments.text("recipient"),
+        provider=arguments.text("provider"),
+        stream=arguments.text("stream"),
+        tag=arguments.text("tag"),
+        server=ServerId(arguments.number("server")) if arguments.number("server") else None,
+        account=AccountId(arguments.number("account")) if arguments.number("account") else None,
+        cause=arguments.text("cause") or None,
+        state=DeliveryState(arguments.text("state")) if arguments.text("state") else None,
         older_than=timedelta(seconds=age) if age else None,
+        younger_than=timedelta(seconds=youth) if youth else None,
     )
+
+
+async def _trust_clock(services: Services, _arguments: Arguments) -> str:
+    """A person says that the wall clock is right."""
+    services.steady.trust()
+    now = services.steady.now().isoformat()
+    await services.store.write(lambda tx: tx.meta.put(SEEN, now))
+    return now
 
 
 def _domain(record: DomainRecord) -> dict[str, Any]:
@@ -116,6 +134,7 @@ OPERATIONS: dict[str, Operation] = {
     "alias.add": _alias_add,
     "alias.remove": _alias_remove,
     **{f"queue.{name}": _queue_action(name) for name in ACTIONS},
+    "queue.trust-clock": _trust_clock,
     **projects.OPERATIONS,
     **logins.OPERATIONS,
     **senders.OPERATIONS,

@@ -24,8 +24,14 @@ _LISTS = {
     '`POSTROAD_LISTEN="mx=0.0.0.0:25,metrics=127.0.0.1:9667"` sets them all.\n',
     "scanner": "One table for each milter or Rspamd, asked in this order (see docs/guides/scanners.md).\n"
     '`POSTROAD_SCANNER="rspamd=milter:127.0.0.1:11332"` sets them all, by name and address.\n',
+    "tls_policy": "One table for each destination of which more, or less, is asked than `[delivery] tls` says.\n"
+    '`POSTROAD_TLS_POLICY="example.com=verify"` sets them all, by domain and what is asked.\n',
     "dns_list": "One table for each list of clients in DNS; a zone may have several, with other codes.\n"
     '`POSTROAD_DNS_LIST="zen.example.org=10"` sets them all, by zone and weight.\n',
+    "route": "One table for each way; the first that fits decides. What fits none goes by its domain alone.\n",
+    "pool": "One table for each set of addresses that some mail leaves from.\n",
+    "provider": "One table for each provider whose limits are other than those that ship, or that is not among them.\n",
+    "retry": "One table for each stream or cause whose tries are other than `[delivery]` says.\n",
 }
 _TYPES = {
     "str": "text",

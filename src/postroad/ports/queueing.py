@@ -43,3 +43,28 @@ class QueueTally(Record, frozen=True):
     senders: tuple[tuple[str, int], ...]  # reverse-path and recipients, most first
     dests: tuple[tuple[str, int], ...]  # the same by destination
     more: bool = False
+
+
+class QueueShare(Record, frozen=True):
+    """Recipients that share a domain, a tenant or a cause."""
+
+    key: str
+    queued: int
+    held: int
+    oldest: datetime
+
+
+class QueueShares(Record, frozen=True):
+    """One slice of the queue by one of these. `place` is where the next one begins; None: that was all."""
+
+    shares: tuple[QueueShare, ...]
+    place: CensusPlace | None
+
+
+class QueueSample(Record, frozen=True):
+    """How much waited at one moment."""
+
+    at: datetime
+    queued: int
+    held: int
+    oldest: datetime | None = None

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from postroad.ports.apppasswords import AppPasswords
     from postroad.ports.figures import Figures
     from postroad.ports.greylist import GreyRows
-    from postroad.ports.queueing import CensusPart, CensusPlace, QueueTally
+    from postroad.ports.queueing import CensusPart, CensusPlace, QueueSample, QueueShares, QueueTally
     from postroad.ports.search import SearchRows
     from postroad.ports.senders import SenderRows
     from postroad.ports.sending import (
@@ -174,6 +174,7 @@ class Wish(StrEnum):
     HOLD = "hold"
     CANCEL = "cancel"
     BOUNCE = "bounce"
+    REROUTE = "reroute"  # the row has the new way already
 
 
 class Delivery(Record, frozen=True):
@@ -432,6 +433,8 @@ class QueueFilter(Record, frozen=True):
     server: ServerId | None = None
     stream: str = ""  # of that server
     held_for: str = ""  # what the reason begins with: letters, blanks and colons
+    provider: str = ""  # who takes its mail
+    tag: str = ""
 
 
 class MessageFilter(Record, frozen=True):
@@ -460,7 +463,8 @@ class QueueSummary(Record, frozen=True):
     held: int
     oldest: datetime
     next_due: datetime | None
-    last_text: str  # the commonest last reply's text, or ""
+    last_text: str  # the text of a late reply, or ""
+    provider: str = ""  # who takes its mail, once that is known
 
 
 class LedgerFinding(Record, frozen=True):
@@ -562,6 +566,28 @@ class Deliveries(Protocol):
     def queue(self, where: QueueFilter, *, after: DeliveryId | None = None, limit: int = 50) -> list[QueueEntry]: ...
     def depth(self) -> tuple[int, DeliveryId | None]:
         """How many are queued or held, and the oldest of them (ids tell time): cheap however many there are."""
+
+    def ages(self, bands: Sequence[datetime]) -> list[tuple[int, DeliveryId | None]]:
+        """How many wait that were accepted since each of these times (latest first) and before the one before it, and
+        the first of them; one more for what is older."""
+
+    def shares(self, by: str, place: CensusPlace | None, limit: int) -> QueueShares:
+        """One slice of the queue by `domain`, `tenant` or `cause`."""
+
+    def name_providers(self, names: Sequence[tuple[str, str]]) -> None:
+        """Destinations, and who takes their mail."""
+
+    def take_sample(self, now: datetime, before: datetime) -> None:
+        """Keep how much waits now, for the picture over time; forget what was kept before `before`."""
+
+    def samples(self, since: datetime) -> list[QueueSample]:
+        """What was kept since then, in order."""
+
+    def set_dest(self, dests: Sequence[tuple[DeliveryId, str]]) -> None:
+        """Another next hop for rows that somebody owns."""
+
+    def ask_unowned(self, deliveries: Sequence[DeliveryId], wish: Wish, *, now: datetime) -> int:
+        """A wish for rows that nobody owns: they are due at once, and whoever claims them applies it."""
 
     def summary(self) -> list[QueueSummary]: ...
     def census(self, place: CensusPlace | None, bands: Sequence[datetime], limit: int) -> CensusPart:

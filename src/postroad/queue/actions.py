@@ -1,4 +1,4 @@
-"""What people do to the queue: retry, hold, release, cancel, for any filter, in slices.
+"""What people do to the queue: retry, hold, release, cancel, bounce, reroute, for any filter, in slices.
 
 Rows that nobody owns are changed directly. A row that a node owns gets a wish, which its owner applies between
 attempts: an outcome already reached wins. An action that changes anything is one row of the audit log, written with the
@@ -27,10 +27,12 @@ from postroad.ports.store import (
     Event,
     Lane,
     QueueFilter,
+    Refused,
     Store,
     Tx,
     Wish,
 )
+from postroad.routing.rules import by_hand
 
 RETRY = "queue-retry"  # a signal: whatever rests is to be tried
 SLICE = 200  # rows of one transaction: bulk work never starves acceptance
@@ -56,7 +58,8 @@ class _Action:
     states: tuple[DeliveryState, ...]
     wish: Wish
     change: Callable[[Delivery, datetime], DeliveryResult]
-    tell: Callable[[Recorder, Delivery, datetime, str], Event]
+    tell: Callable[[Recorder, Delivery, datetime, str], Event] | None
+    claimed: bool = False  # the change is made by whoever claims it: a report goes with it
 
 
 def _change(delivery: Delivery, state: DeliveryState, now: datetime, why: str = "") -> DeliveryResult:
@@ -100,6 +103,8 @@ _ACTIONS = {
         lambda recorder, delivery, now, by: recorder.final(delivery, DeliveryState.CANCELLED, now, by=by),
     ),
 }
+_ACTIONS["bounce"] = _Action((_QUEUED, _HELD), Wish.BOUNCE, _ACTIONS["retry"].change, None, claimed=True)
+_ACTIONS["reroute"] = _Action((_QUEUED, _HELD), Wish.REROUTE, _ACTIONS["retry"].change, _ACTIONS["retry"].tell)
 NAMES = tuple(_ACTIONS)
 
 
@@ -121,6 +126,7 @@ class _Run:
     dry_run: bool
     why: str  # of a hold
     unowned: bool  # rows that a node owns are left to it
+    to: str  # reroute: the way
 
 
 class Actions:
@@ -159,18 +165,22 @@ class Actions:
         tell: Callable[[Done], None] | None = None,
         why: str = "",
         unowned: bool = False,
+        to: str = "",
     ) -> Done:
-        """Any of NAMES on everything that fits. A dry run counts and changes nothing. `tell` hears how far it is. `why`
-        something is held; with `unowned` rows that a node works on are left to it."""
+        """Any of NAMES on everything that fits. `to` is the way of a reroute (routing.rules): `mx`, `smarthost`, a host
+        or LMTP server, or `usual`; Refused when it is none. A dry run counts and changes nothing. `tell` hears how far
+        it is. `why` something is held; with `unowned` rows that a node works on are left to it."""
         action = _ACTIONS[name]
         actor = by if isinstance(by, Actor) else Actor(SYSTEM.kind, by)
-        run = _Run(name, action, where, actor, AuditId(self._ids.new()), self._clock.now(), dry_run, why, unowned)
+        if name == "reroute":
+            _check_way(to)
+        run = _Run(name, action, where, actor, AuditId(self._ids.new()), self._clock.now(), dry_run, why, unowned, to)
         done = Done()
         for state in action.states:
             if where.state in (None, state):
                 done = await self._each_slice(run, replace(where, state=state), done, tell)
         if done.total and not dry_run:
-            if name == "retry":
+            if name in ("retry", "reroute"):
                 self._signals.publish(RETRY)
             self._signals.publish("queue")
         return done
@@ -202,25 +212,50 @@ class Actions:
         owned = [d for d in deliveries if d.owner is not None and action.wish and not run.unowned]
         if run.dry_run:
             return Done(before.changed + len(unowned), before.asked + len(owned)), following
-        events = [action.tell(self._recorder, delivery, now, by) for delivery in unowned]
+        by_way = f"{by}, by way of {run.to}" if run.to else by
+        events = [action.tell(self._recorder, delivery, now, by_way) for delivery in unowned] if action.tell else []
         if run.why:
             events = [self._recorder.held(delivery, now, run.why) for delivery in unowned]
         results = [action.change(delivery, now) for delivery in unowned]
         if run.why:
             results = [replace(result, held_for=run.why) for result in results]
+        if run.to:
+            results = [_rerouted(result, d, run.to) for result, d in zip(results, unowned, strict=True)]
+            tx.deliveries.set_dest([(d.id, by_hand(run.to, d.forward_path)) for d in owned])
         changed = tx.deliveries.set_unowned(results, events)
+        if action.claimed:
+            tx.deliveries.ask_unowned([delivery.id for delivery in unowned], action.wish, now=now)
         for delivery in owned:
             tx.deliveries.wish(QueueFilter(delivery=delivery.id), action.wish, after=None, limit=1)
         if action.wish is Wish.RETRY:  # the owner's other answers are events of their own
-            tx.events.add([action.tell(self._recorder, delivery, now, by) for delivery in owned])
+            tx.events.add([self._recorder.retry_asked(delivery, now, by) for delivery in owned])
         done = Done(before.changed + changed, before.asked + len(owned))
         if done.total > before.total:
             _write_down(tx, run, done)
         return done, following
 
 
+def _check_way(to: str) -> None:
+    try:
+        by_hand(to, "someone@example.com")
+    except ValueError as error:
+        raise Refused(str(error)) from error
+
+
+def _rerouted(result: DeliveryResult, delivery: Delivery, to: str) -> DeliveryResult:
+    """What is held stays so: it goes another way once it is released."""
+    held = delivery.state is DeliveryState.HELD
+    return replace(
+        result,
+        dest=by_hand(to, delivery.forward_path),
+        state=delivery.state,
+        due=None if held else result.due,
+        held_for=delivery.held_for,
+    )
+
+
 def _write_down(tx: Tx, run: _Run, done: Done) -> None:
-    detail = {"changed": done.changed, "asked": done.asked} | _terms(run.where)
+    detail = {"changed": done.changed, "asked": done.asked} | _terms(run.where) | ({"to": run.to} if run.to else {})
     target = ", ".join(f"{name} {value}" for name, value in _terms(run.where).items()) or "everything"
     tx.audit.put(audit.row(run.audit_id, run.by, f"{Action.QUEUE} {run.name}", target, detail, now=run.began))
 

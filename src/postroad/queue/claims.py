@@ -23,7 +23,7 @@ from postroad.ports.store import Lane as StoreLane
 from postroad.queue.actions import RETRY
 from postroad.queue.results import Results
 from postroad.queue.runner import Runner
-from postroad.queue.steady import SteadyClock
+from postroad.queue.steady import SEEN, SteadyClock
 
 PAGE = 200  # rows of one claim: a unit of bulk work stays below 20 ms
 POLL = 5.0  # seconds; a signal makes it sooner
@@ -32,7 +32,6 @@ NODE_LEASE = timedelta(seconds=60)
 RENEW = 20.0
 MARGIN = 10.0  # a node that could not renew stops sending so long before its lease ends
 SWEEP = 30.0  # between two looks at our own unfinished rows
-SEEN = "clock.seen"
 NOTED = 300.0  # seconds between two notes of the time
 POISON_AT = 3  # deaths in a row with the same delivery's attempt open
 SUSPECT_WAIT = 10.0  # seconds that a delivery waits whose attempt was open at two deaths in a row
@@ -168,7 +167,9 @@ class Claims:
         groups: dict[tuple[int, str, int], list[QueueEntry]] = {}
         for entry in entries:
             delivery = entry.delivery
-            if not self._runner.knows(delivery.id):
+            if delivery.wish is Wish.BOUNCE and not self._runner.knows(delivery.id):
+                self._results.apply(entry.message, delivery, delivery.wish)
+            elif not self._runner.knows(delivery.id):
                 dest = await self._runner.dest_of(entry.message, delivery)
                 alone = delivery.id if _broke_off(delivery) else 0
                 groups.setdefault((entry.message.id, dest, alone), []).append(entry)

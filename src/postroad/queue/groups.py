@@ -87,6 +87,7 @@ class Groups:
         self._providers = providers
         self._connections = connections
         self._groups: OrderedDict[str, Group] = OrderedDict()
+        self._learned: dict[str, str] = {}
         self.of_dest: OrderedDict[str, str] = OrderedDict()  # what was found out last, for the summary and the lists
 
     def of(self, transport: Transport, hosts: Sequence[str]) -> Group:
@@ -112,8 +113,14 @@ class Groups:
         pool = dest.partition("#")[2]
         return self._groups.get(f"{name}#{pool}" if pool else name)
 
+    def take_learned(self) -> list[tuple[str, str]]:
+        """Destinations and their providers, as far as that was found out since the last call."""
+        learned, self._learned = list(self._learned.items()), {}
+        return learned
+
     def _learn(self, dest: str, name: str) -> None:
         self.of_dest[dest] = name
+        self._learned[dest] = name
         self.of_dest.move_to_end(dest)
         if len(self.of_dest) > KEPT * 5:
             self.of_dest.popitem(last=False)

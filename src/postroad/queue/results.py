@@ -50,6 +50,7 @@ from postroad.queue.telling import late_notice, success_notice
 MAX_UNWRITTEN = 2000  # outcomes waiting for the store, above which no further attempt begins
 RETRY_SECONDS = 1.0
 
+AT_ONCE = (Wish.RETRY, Wish.REROUTE)
 TOO_LATE = status(550, "5.4.7", "its time ran out before it could be delivered")  # RFC 2852 §4.1.4
 RETURNED = status(550, "5.7.0", "returned to its sender by an administrator")
 _COUNTED = {
@@ -212,6 +213,8 @@ class Results:
             self._write(Outcomes([result], None, [event]))
         elif wish is Wish.BOUNCE:
             self.record(message, [(delivery, RETURNED)], None, delivery.dest)
+        elif wish is Wish.REROUTE:
+            self.give_back([delivery])  # its row has the new way already
 
     async def drain(self) -> None:
         """Wait until everything is written."""
@@ -250,7 +253,7 @@ class Results:
             event = self._recorder.held(delivery, now, why)
             return self._result(delivery, DeliveryState.HELD, verdict, now, why=why), event
         steady = self._steady.now()  # `now` is for the records
-        due = self._next_due(message, delivery, verdict, dest, steady) if wish is not Wish.RETRY else steady
+        due = steady if wish in AT_ONCE else self._next_due(message, delivery, verdict, dest, steady)
         deadline = message.terms.deadline if message.terms is not None else None
         if deadline is not None and message.terms is not None:
             if steady >= deadline and message.terms.returns_late:

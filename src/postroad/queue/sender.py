@@ -36,6 +36,7 @@ from postroad.queue.advice import Advice
 from postroad.queue.bodies import Bodies
 from postroad.queue.bounces import Bounces, Manner, Submit
 from postroad.queue.claims import Claims
+from postroad.queue.history import History
 from postroad.queue.results import Results
 from postroad.queue.runner import Caps, Runner
 from postroad.queue.schedule import Schedules, usual_schedule
@@ -94,11 +95,11 @@ class Sender:
         policies: Policies | None = None,
         tls_results: TlsResults | None = None,
         is_own: Callable[[Endpoint], bool] = lambda _: False,
-        ways: Ways = USUAL_WAYS,
-        steady: Clock | None = None,
         returns: ReturnAddresses | None = None,
         feedback: Feedback | None = None,
         suppressed: Callable[[], None] = lambda: None,
+        ways: Ways = USUAL_WAYS,
+        steady: Clock | None = None,
     ) -> None:
         """`route` is routing.directory.Directory.route, `ways` what the settings say about routes, providers and
         retries, `steady` the clock of the queue (queue.steady); `submit` intake.pipeline.Intake.submit_local.
@@ -180,6 +181,7 @@ class Sender:
             node=node,
             lost=lost,
         )
+        self.history = History(outside.store, self.runner.groups, steady)
         self._clock = clock
 
     def _waiting(self, dest: str) -> int:
@@ -196,6 +198,7 @@ class Sender:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.runner.run())
             group.create_task(self.claims.run())
+            group.create_task(self.history.run())
 
     async def stop(self, grace: float = GRACE) -> None:
         """Finish or give back what is in flight, then write all outcomes. The store must still be there."""

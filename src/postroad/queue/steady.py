@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from postroad.observe import log
 from postroad.ports.clock import Clock
 
+SEEN = "clock.seen"  # the meta fact: what time it was, by this clock
 TOLERATED = timedelta(minutes=10)
 FOLLOWED = 0.005  # seconds of drift that are believed, for each second: seven minutes a day
 STOPPED_FOR = timedelta(days=7)  # a start so long after the last sign of life is a wrong clock, or wants a word

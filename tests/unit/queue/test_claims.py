@@ -14,13 +14,13 @@ from postroad.config.schema import DeliverySettings, Limits, Storage
 from postroad.events.recorder import Recorder
 from postroad.mail.status import status
 from postroad.ports.attempts import OpenAttempt
-from postroad.ports.store import Acceptance, DeliveryState, QueueFilter, Wish
+from postroad.ports.store import Acceptance, DeliveryState, QueueFilter, Refused, Wish
 from postroad.queue import view
 from postroad.queue.actions import Actions, Done
 from postroad.queue.claims import POISON_AT, SUSPECT_WAIT
 from postroad.queue.sender import Outside, Sender
 from postroad.routing.routes import RouteSettings, transport
-from postroad.testing.clock import JumpingClock
+from postroad.testing.clock import JumpingClock, settle
 from postroad.testing.network import MemoryNetwork
 from postroad.testing.remote import CLOSE, SILENCE, Remote
 from postroad.testing.sending import (
@@ -360,3 +360,49 @@ async def test_a_stale_owner_changes_no_row(world):
     await world.until(told)
     row = await world.get(one)
     assert (row.state, row.owner, row.epoch) == (QUEUED, new.node, new.epoch)
+
+
+class TestByHand:
+    async def test_what_is_returned_goes_back_with_a_report(self, world):
+        await world.join()
+        waiting, held = await world.accept(1, "b@mx.test", "c@mx.test", due=world.clock.now() + timedelta(hours=1))
+        await world.actions.hold(QueueFilter(delivery=held), "carol")
+        done = await world.actions.act("bounce", QueueFilter(), "carol")
+        assert done == Done(changed=2)
+        await world.claim()
+        await world.until_state(waiting, DeliveryState.BOUNCED)
+        await world.until_state(held, DeliveryState.BOUNCED)
+        assert world.remote.taken == []
+
+    async def test_another_way_by_hand(self, world):
+        other = Remote()
+        other.listen(world.network, "192.0.2.77", 2525)
+        await world.join()
+        (waiting,) = await world.accept(1, "b@mx.test")
+        done = await world.actions.act("reroute", QueueFilter(domain="mx.test"), "carol", to="192.0.2.77:2525")
+        assert done == Done(changed=1)
+        assert (await world.get(waiting)).dest == "to:192.0.2.77:2525"
+        await world.claim()
+        await world.until_state(waiting, DELIVERED)
+        assert (len(other.taken), len(world.remote.taken)) == (1, 0)
+
+    async def test_what_waits_in_memory_is_let_go_for_another_way(self, world):
+        world.remote.answers["RCPT"] = SILENCE
+        other = Remote()
+        other.listen(world.network, "192.0.2.77", 2525)
+        owner = await world.join()
+        await world.accept(1, "b@mx.test", owner=owner, take=True)
+        (second,) = await world.accept(2, "c@mx.test", owner=owner, take=True)
+        await settle(50)
+        done = await world.actions.act("reroute", QueueFilter(delivery=second), "carol", to="192.0.2.77:2525")
+        assert done == Done(asked=1)
+        await world.sender.claims._apply_wishes()
+        await world.sender.results.drain()
+        await world.claim()
+        await world.until_state(second, DELIVERED)
+        assert [taken.recipients for taken in other.taken] == [["c@mx.test"]]
+
+    @pytest.mark.parametrize("way", ["", "nonsense here", "smtp://user:secret@relay.test"])
+    async def test_no_way_at_all_is_refused(self, world, way):
+        with pytest.raises(Refused):
+            await world.actions.act("reroute", QueueFilter(), "carol", to=way)

@@ -18,7 +18,9 @@ ATTEMPT = ("id", "message", "started", "ended", "host", "address", "tls", "timin
 
 _ONCE = "ON CONFLICT DO NOTHING"  # whoever tells the same outcome twice finds the first
 # A wish that the owner did not come to stays with a row that is tried again, except the wish for just that.
-_WISH = "wish = CASE WHEN v.state = 'queued' AND delivery.wish <> 'retry' THEN delivery.wish ELSE '' END"
+_WISH = (
+    "wish = CASE WHEN v.state = 'queued' AND delivery.wish NOT IN ('retry', 'reroute') THEN delivery.wish ELSE '' END"
+)
 _APPLY = f"""UPDATE delivery SET state = v.state, last_status = v.last_status, tries = v.tries, due = v.due,
 dest = COALESCE(v.dest, delivery.dest), owner = v.new_owner, finished = v.finished, held_for = v.held_for, {_WISH}"""
 _RESULT = (

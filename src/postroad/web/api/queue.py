@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from postroad.ports.ids import DeliveryId, MessageId
 from postroad.ports.store import DeliveryState, QueueEntry, QueueFilter
 from postroad.queue.actions import states_of
+from postroad.queue.history import samples
 from postroad.queue.view import list_queue, preview, summary
 from postroad.web.api.problems import Trouble
 from postroad.web.api.routes import Call, Route
@@ -18,7 +19,7 @@ from postroad.web.api.shapes import MessageBrief, Recipient, show_message, show_
 from postroad.web.api.values import PAGE, AfterId, IdText, Limit, Page, Text, Time, page_by_id, read_id
 
 Seconds = Annotated[int, Meta(ge=0, le=10**9)]
-Action = Literal["retry", "hold", "release", "cancel"]
+Action = Literal["retry", "hold", "release", "cancel", "bounce", "reroute"]
 Waiting = Literal["", "queued", "held"]
 
 MAX_CHOSEN = 500
@@ -34,6 +35,9 @@ class QueueWhere(Struct, frozen=True, forbid_unknown_fields=True):
     state: Waiting = ""
     sender: Annotated[Text, Meta(description="The reverse-path.")] = ""
     recipient: Annotated[Text, Meta(description="A part of the recipient's address.")] = ""
+    provider: Annotated[Text, Meta(description="Who takes the mail of its domain, such as `google`.")] = ""
+    stream: Annotated[Text, Meta(description="The message stream.")] = ""
+    tag: Annotated[Text, Meta(description="The message's tag.")] = ""
     cause: Annotated[Text, Meta(description="The cause that the last reply has in common with others.")] = ""
     older_than: Annotated[Seconds, Meta(description="Accepted longer ago than so many seconds.")] = 0
     younger_than: Annotated[Seconds, Meta(description="Accepted within so many seconds.")] = 0
@@ -62,6 +66,28 @@ class Destination(Struct):
     oldest: Time
     next_due: Time | None
     last_reply: str
+    provider: str
+
+
+class QueueMoment(Struct):
+    """How much waited at one moment."""
+
+    at: Time
+    queued: int
+    held: int
+    oldest: Time | None
+
+
+class QueueHistory(Struct):
+    """The queue over time, a sample every five minutes."""
+
+    items: list[QueueMoment]
+
+
+class HistorySearch(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far back."""
+
+    hours: Annotated[int, Meta(ge=1, le=720, description="So many hours back from now.")] = 24
 
 
 class Destinations(Struct):
@@ -76,6 +102,9 @@ class QueueOrder(Struct, forbid_unknown_fields=True):
     where: QueueWhere = QueueWhere()
     recipients: Annotated[list[IdText], Meta(max_length=MAX_CHOSEN, description="A choice by id.")] = []
     all: bool = False
+    to: Annotated[
+        Text, Meta(description="Of `reroute`: `mx`, `smarthost`, a host and port, `lmtp://host:24`, or `usual`.")
+    ] = ""
     dry_run: Annotated[bool, Meta(description="Only say what would be done.")] = False
 
 
@@ -111,23 +140,33 @@ async def list_waiting(call: Call, *, query: QueueSearch) -> Page[QueueItem]:
 
 
 async def summarize_queue(call: Call) -> Destinations:
-    """The queue by destination, with the commonest last reply."""
+    """The queue by destination, with a late reply of each."""
     rows = await summary(call.services.store)
     return Destinations(
-        [Destination(row.dest, row.queued, row.held, row.oldest, row.next_due, row.last_text) for row in rows]
+        [
+            Destination(row.dest, row.queued, row.held, row.oldest, row.next_due, row.last_text, row.provider)
+            for row in rows
+        ]
     )
 
 
-async def act_on_queue(call: Call, *, action: Action, body: QueueOrder) -> QueueDone:
-    """Retry, hold, release or cancel what waits.
+async def show_history(call: Call, *, query: HistorySearch) -> QueueHistory:
+    """How much waited when."""
+    found = await samples(call.services.store, call.services.clock, timedelta(hours=query.hours))
+    return QueueHistory([QueueMoment(one.at, one.queued, one.held, one.oldest) for one in found])
 
-    `retry` tries now; `hold` tries no more until released; `cancel` gives up without telling the sender.
+
+async def act_on_queue(call: Call, *, action: Action, body: QueueOrder) -> QueueDone:
+    """Retry, hold, release, cancel, bounce or reroute what waits.
+
+    `retry` tries now; `hold` tries no more until released; `cancel` gives up without telling the sender, `bounce` with
+    a report; `reroute` sends `to` another host.
     """
     if not (body.all or body.recipients or body.where != QueueWhere()):
         raise Trouble("refused", "Say in `where` or `recipients` what is meant, or `all` if it is everything.")
     where = _filter(body.where, body.recipients)
     shown = await _preview(call, action, where) if body.dry_run else None
-    done = await call.services.actions.act(action, where, call.actor, dry_run=body.dry_run)
+    done = await call.services.actions.act(action, where, call.actor, dry_run=body.dry_run, to=body.to)
     return QueueDone(body.dry_run, done.changed, done.asked, shown)
 
 
@@ -159,6 +198,9 @@ def _filter(where: QueueWhere, chosen: list[str] | tuple[str, ...]) -> QueueFilt
         younger_than=timedelta(seconds=where.younger_than) if where.younger_than else None,
         sender=where.sender,
         recipient=where.recipient,
+        provider=where.provider,
+        stream=where.stream,
+        tag=where.tag,
         cause=where.cause or None,
         deliveries=tuple(DeliveryId(read_id(one, "recipients") or 0) for one in chosen),
     )
@@ -172,5 +214,6 @@ READ, WRITE = "queue:read", "queue:write"
 ROUTES = (
     Route("GET", "/queue", READ, list_waiting),
     Route("GET", "/queue/summary", READ, summarize_queue),
+    Route("GET", "/queue/history", READ, show_history),
     Route("POST", "/queue/{action}", WRITE, act_on_queue, refuses=True),
 )

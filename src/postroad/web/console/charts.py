@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from markupsafe import Markup
 
+from postroad.ports.queueing import QueueSample
 from postroad.reports.statistics import Series, Span, StatKind
 
 SPANS = {Span.HOUR: "Hour", Span.DAY: "Day", Span.MONTH: "Month"}
@@ -72,6 +73,24 @@ def spark(values: Sequence[int], *, width: int = 120, height: int = 34) -> Marku
         '<svg class="spark" viewBox="0 0 {w} {h}" preserveAspectRatio="none" aria-hidden="true">'
         '<polygon points="0,{h} {p} {w},{h}"/><polyline points="{p}"/></svg>'
     ).format(w=width, h=height, p=points)
+
+
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    """How much waited when: a line, and the same in words."""
+
+    line: Markup
+    words: str
+
+
+def over_time(samples: Sequence[QueueSample], now_waiting: int) -> OverTime | None:
+    """None while there is too little to see."""
+    if len(samples) < 2:
+        return None
+    most = max(samples, key=lambda sample: sample.queued + sample.held)
+    peak = most.queued + most.held
+    words = f"{now_waiting:,} wait now; the most were {peak:,}, at {most.at:%H:%M} UTC."
+    return OverTime(spark([sample.queued + sample.held for sample in samples], width=600, height=64), words)
 
 
 def thinned(values: Sequence[int]) -> list[int]:

@@ -18,7 +18,7 @@ from postroad.web.console.readable import readable
 from postroad.web.console.wording import duration
 
 NO_REPLY = "-"  # the cause of what has not been answered yet
-NAMES = ("dest", "cause", "age", "state", "sender", "recipient", "message")
+NAMES = ("dest", "provider", "cause", "age", "state", "sender", "recipient", "message")
 ALL = "all:"
 
 
@@ -40,6 +40,7 @@ class Scope:
         """Raises a 404 where a text makes no sense: only an address typed by hand has such."""
         where = QueueFilter(
             dest=self.values.get("dest", ""),
+            provider=self.values.get("provider", ""),
             sender=self.values.get("sender", ""),
             recipient=self.values.get("recipient", ""),
             cause=_cause(self.values.get("cause")),
@@ -76,7 +77,7 @@ def picked(picks: list[str], scope: Scope) -> list[QueueFilter]:
         found.append(replace(base, deliveries=some))
     for pick in picks:
         name, _, value = pick.partition(":")
-        if name in ("dest", "cause", "age"):
+        if name in ("dest", "provider", "cause", "age"):
             found.append(scope.having(**{name: value}).filter())
     return found
 
@@ -91,7 +92,11 @@ def in_words(name: str, value: str) -> str:
 
 def dest_words(dest: str) -> str:
     """A next-hop key as people call it: `mx:example.org` is example.org."""
-    kind, _, name = dest.partition(":")
+    if dest.startswith("to:"):
+        return f"{dest_words(dest.removeprefix('to:'))}, chosen by hand"
+    kind, _, name = dest.partition("#")[0].partition(":")
+    if kind in ("lmtp", "smarthost"):
+        return f"{name or 'the smarthost'} (a fixed host)"
     return {"mx": readable(name), "host": f"{name} (a fixed host)"}.get(kind, "mailboxes here")
 
 
@@ -110,6 +115,7 @@ def band_words(band: int) -> str:
 
 _WORDS: dict[str, Callable[[str], str]] = {
     "dest": lambda value: f"to {dest_words(value)}",
+    "provider": lambda value: f"at {value}",
     "cause": cause_words,
     "age": lambda value: f"waiting {band_words(_band(value)).lower()}",
     "state": lambda value: value,

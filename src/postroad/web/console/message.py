@@ -143,15 +143,18 @@ def said(line: str) -> tuple[str, str, str]:
 # --- doing something about it -----------------------------------------------------------------------------------------
 
 
+_HERE = [deed for deed in DEEDS.values() if deed.name != "reroute"]  # another way is chosen for groups, in the queue
+
+
 def deeds_for(delivery: Delivery) -> list[Deed]:
     """What may be done about one recipient."""
-    return [deed for deed in DEEDS.values() if delivery.state in deed.states]
+    return [deed for deed in _HERE if delivery.state in deed.states]
 
 
 def deeds_of_all(deliveries: Sequence[Delivery]) -> list[Deed]:
     """What may be done about all that wait, where there are several."""
     waiting = [delivery.state for delivery in deliveries if not delivery.state.is_final]
-    return [deed for deed in DEEDS.values() if set(deed.states) & set(waiting)] if len(waiting) > 1 else []
+    return [deed for deed in _HERE if set(deed.states) & set(waiting)] if len(waiting) > 1 else []
 
 
 @dataclass(frozen=True, slots=True)

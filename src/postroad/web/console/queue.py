@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from msgspec.structs import replace
 from starlette.exceptions import HTTPException
@@ -16,7 +17,10 @@ from postroad.ports.ids import DeliveryId, id_text, parse_id
 from postroad.ports.store import DeliveryState, QueueFilter
 from postroad.queue import view
 from postroad.queue.census import Census, Group, Picture
+from postroad.queue.history import samples
 from postroad.queue.view import Preview
+from postroad.routing.rules import by_hand
+from postroad.web.console.charts import over_time
 from postroad.web.console.chosen import (
     NO_REPLY,
     Scope,
@@ -32,7 +36,8 @@ from postroad.web.console.works import Part, Work, works_of
 
 SHOWN = 100  # groups on the page; the search finds the others
 PATIENCE = 1.0  # seconds that a page waits for the count of a long queue
-VIEWS = {"dest": "By destination", "cause": "By cause", "age": "By age"}
+VIEWS = {"dest": "By destination", "provider": "By provider", "cause": "By cause", "age": "By age"}
+SPAN = timedelta(hours=24)  # of the picture over time
 QUEUED, HELD = DeliveryState.QUEUED, DeliveryState.HELD
 
 
@@ -50,6 +55,7 @@ class Deed:
     after: str
     states: tuple[DeliveryState, ...]
     danger: bool = False
+    rare: bool = False  # not among the buttons of each row
 
 
 DEEDS = {
@@ -67,6 +73,12 @@ DEEDS = {
         Deed("cancel", "Cancel", "Cancel all", "Cancel for good", "cross", "Cancel {what} for good?",
              "They are never delivered, and their senders get no report. This cannot be undone.",
              "cancelled", (QUEUED, HELD), danger=True),
+        Deed("bounce", "Return", "Return all", "Return to sender", "out", "Return {what} to the sender?",
+             "They are given up, and their senders get a report that says so. This cannot be undone.",
+             "will be returned", (QUEUED, HELD), danger=True, rare=True),
+        Deed("reroute", "Another way", "Send all another way", "Send this way", "aliases", "Send {what} another way?",
+             "They are sent by what you name below instead, at once; what is held stays held.",
+             "will go another way", (QUEUED, HELD), rare=True),
     )
 }  # fmt: skip
 
@@ -92,14 +104,29 @@ async def show_queue(request: Request) -> Response:
     picture = await _census(request).glance(PATIENCE)
     if picture is None:
         return page(request, "queue.html", fragment="queue_groups", by=by, views=VIEWS, find=find, picture=None)
-    rows = group_rows(picture, by)
+    rows = await _provider_rows(request) if by == "provider" else group_rows(picture, by)
+    kept = await samples(services_of(request).store, services_of(request).clock, SPAN)
     found = [row for row in rows if find in f"{row.code} {row.name}".lower()] if find else rows
     rest = {"dest": picture.rest_of_dests, "cause": picture.rest_of_causes}.get(by, 0)
     return page(
         request, "queue.html", fragment="queue_groups", by=by, views=VIEWS, find=find, picture=picture,
         rows=found[:SHOWN], found=len(found), rest=rest, deeds=DEEDS, scope=Scope({}),
-        works=works_of(request).current(),
+        works=works_of(request).current(), over_time=over_time(kept, picture.total.total),
     )  # fmt: skip
+
+
+async def _provider_rows(request: Request) -> list[GroupRow]:
+    """Destinations put together by who takes their mail; a host that nobody has looked up stands for itself."""
+    shares = view.by_provider(await view.summary(services_of(request).store))
+    largest = max((share.queued + share.held for share in shares), default=0) or 1
+    return [_provider_row(share, (share.queued + share.held) * 100 / largest) for share in shares]
+
+
+def _provider_row(share: view.Share, part: float) -> GroupRow:
+    group = Group(share.key, share.queued, share.held, share.oldest)
+    name = "dest" if ":" in share.key else "provider"
+    words = dest_words(share.key) if name == "dest" else share.key
+    return GroupRow(group, f"{name}:{share.key}", words, "", share.last_text, Scope({name: share.key}).query, part)
 
 
 def _census(request: Request) -> Census:
@@ -174,6 +201,7 @@ class Wanted:
     place: Mapping[
         str, str
     ]  # of the page of groups, where the form stands there: how they are grouped, what was sought
+    to: str = ""  # the way of a reroute
 
     @property
     def back(self) -> str:
@@ -199,7 +227,8 @@ def read_wanted(form: Form) -> Wanted:
     picks = [pick] if only else form.texts("pick")
     scope = Scope.of_form(form)
     place = {key: form.text(key) for key in ("by", "q")} if form.text("by") else {}
-    return Wanted(DEEDS[name], picked(picks, scope), picks, scope, place)
+    to = form.text("to").strip() if name == "reroute" else ""
+    return Wanted(DEEDS[name], picked(picks, scope), picks, scope, place, to)
 
 
 async def preview(request: Request) -> Response:
@@ -227,15 +256,20 @@ async def act(request: Request) -> Response:
     if not meant.recipients:
         text = "Nothing of this is there any more, so nothing was changed."
         return done_at(request, wanted.back, text, kind="note")
-    parts = [_part(request, wanted.deed.name, where) for where in filters]
+    if wanted.deed.name == "reroute":
+        try:
+            by_hand(wanted.to, "someone@example.com")
+        except ValueError as error:
+            return done_at(request, wanted.back, f"Nothing was changed: {error}.", kind="bad")
+    parts = [_part(request, wanted, where) for where in filters]
     work = Work(wanted.deed.label, _what(meant), 0 if meant.more else meant.recipients)
     return _told(request, wanted, await works_of(request).begin(work, parts, census.forget))
 
 
-def _part(request: Request, name: str, where: QueueFilter) -> Part:
+def _part(request: Request, wanted: Wanted, where: QueueFilter) -> Part:
     """One filter's share of an action."""
     actions, by = services_of(request).actions, actor_of(request)
-    return lambda tell: actions.act(name, where, by, tell=tell)
+    return lambda tell: actions.act(wanted.deed.name, where, by, tell=tell, to=wanted.to)
 
 
 def _told(request: Request, wanted: Wanted, work: Work) -> Response:

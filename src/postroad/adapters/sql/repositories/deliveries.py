@@ -13,21 +13,20 @@ from typing import Any
 from postroad.adapters.sql.births import EVENT, event_row, lower_next_due
 from postroad.adapters.sql.connection import Connection, Row, first, in_list, slices
 from postroad.adapters.sql.names import NameCaches
+from postroad.adapters.sql.repositories import summary
 from postroad.adapters.sql.repositories.census import count_cells
 from postroad.adapters.sql.repositories.messages import MESSAGE_COLUMNS, folded, message_of
 from postroad.adapters.sql.values import (
-    json_value,
     moment,
     moment_or_none,
     recipient_terms_of,
     status_of,
     status_text,
-    time_of,
     time_or_none,
 )
 from postroad.content.causes import cause_of, cause_pattern
 from postroad.ports.ids import DeliveryId, MessageId, NodeId
-from postroad.ports.queueing import CensusPart, CensusPlace, QueueTally
+from postroad.ports.queueing import CensusPart, CensusPlace, QueueSample, QueueShares, QueueTally
 from postroad.ports.store import (
     MAX_SELECTION,
     Delivery,
@@ -279,6 +278,8 @@ class Deliveries:
             ("message.token", where.token),
             ("message.server", where.server),
             ("message.stream", where.stream or None),
+            ("message.tag", where.tag or None),
+            ("dest.provider", where.provider or None),
         ):
             if value is not None:
                 add(f"{column} = ?", [value])
@@ -346,26 +347,43 @@ class Deliveries:
 
     def summary(self) -> list[QueueSummary]:
         """Busiest first."""
-        commonest: dict[str, tuple[int, str]] = {}
-        for dest, status, count in self._connection.rows(
-            f"SELECT dest.name, delivery.last_status, COUNT(*) {DELIVERY_FROM} WHERE {_OPEN}"
-            " AND delivery.last_status IS NOT NULL GROUP BY dest.name, delivery.last_status"
-        ):
-            if count > commonest.get(dest, (0, ""))[0]:
-                commonest[dest] = (count, json_value(status)[2])
-        rows = self._connection.rows(
-            "SELECT dest.name, SUM(CASE WHEN delivery.state = 'queued' THEN 1 ELSE 0 END),"
-            " SUM(CASE WHEN delivery.state = 'held' THEN 1 ELSE 0 END), MIN(message.created),"
-            " MIN(CASE WHEN delivery.state = 'queued' THEN delivery.due END)"
-            f" {DELIVERY_FROM} JOIN message ON message.id = delivery.message WHERE {_OPEN}"
-            " GROUP BY dest.name ORDER BY COUNT(*) DESC, dest.name"
+        return summary.by_destination(self._connection, self._owners())
+
+    def ages(self, bands: Sequence[datetime]) -> list[tuple[int, DeliveryId | None]]:
+        found = summary.by_age(self._connection, self._owners(), bands)
+        return [(count, None if oldest is None else DeliveryId(oldest)) for count, oldest in found]
+
+    def shares(self, by: str, place: CensusPlace | None, limit: int) -> QueueShares:
+        return summary.shares(self._connection, by, self._owners(), place, limit)
+
+    def name_providers(self, names: Sequence[tuple[str, str]]) -> None:
+        summary.name_providers(self._connection, names)
+
+    def take_sample(self, now: datetime, before: datetime) -> None:
+        summary.take_sample(self._connection, self._owners(), now, before)
+
+    def samples(self, since: datetime) -> list[QueueSample]:
+        return summary.samples(self._connection, since)
+
+    def set_dest(self, dests: Sequence[tuple[DeliveryId, str]]) -> None:
+        numbers = self._names.dests.ids(self._connection, {dest for _, dest in dests})
+        self._connection.run_many(
+            "UPDATE delivery SET dest = ? WHERE id = ?", [(numbers[dest], delivery) for delivery, dest in dests]
         )
-        return [
-            QueueSummary(
-                dest, int(queued), int(held), time_of(oldest), time_or_none(due), commonest.get(dest, (0, ""))[1]
+
+    def ask_unowned(self, deliveries: Sequence[DeliveryId], wish: Wish, *, now: datetime) -> int:
+        changed: dict[int, int] = {}
+        for some in slices(deliveries):
+            listed, params = in_list(some)
+            changed |= dict(
+                self._connection.rows(
+                    f"UPDATE delivery SET wish = ?, due = ? WHERE id IN {listed} AND owner IS NULL"
+                    " AND state = 'queued' RETURNING id, dest",
+                    [wish.value, moment(now), *params],
+                )
             )
-            for dest, queued, held, oldest, due in rows
-        ]
+        lower_next_due(self._connection, dict.fromkeys(changed.values(), moment(now)))
+        return len(changed)
 
     def wish(self, where: QueueFilter, wish: Wish, *, after: DeliveryId | None, limit: int) -> list[DeliveryId]:
         condition, params = self._condition(where)
