@@ -16,9 +16,11 @@ from postroad.app.build import CannotListen, Node
 from postroad.app.demo_fill import ACCOUNTS, ADMIN, ADMIN_PASSWORD, DOMAINS, PASSWORD, fill
 from postroad.app.lifecycle import serve
 from postroad.config.load import load
+from postroad.config.values import split_address
 from postroad.lab.day.neighbours import NEIGHBOURS
 from postroad.lab.visitors import BAD_LIST, GOOD_LIST
 from postroad.lab.world import DNS_ADDRESS, HOSTS, PORT, ZONE, World
+from postroad.ports.net import Endpoint
 from postroad.ports.store import Refused
 
 LINK_VALID = timedelta(hours=12)
@@ -129,14 +131,16 @@ def _port(node: Node) -> int:
 
 
 @asynccontextmanager
-async def _world(hostname: str = "") -> AsyncIterator[World]:
-    """The simulated internet; with a host name, its DNS has what the demo's own domains want."""
+async def _world(hostname: str = "", home: str = f"127.0.0.1:{_LISTEN['mx']}") -> AsyncIterator[World]:
+    """The simulated internet; with a host name, its DNS has what the demo's own domains want. `home` is the server that
+    its bounces and complaints are brought to."""
     try:
         world = await World.start()
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else error
-        needs = f"the simulated internet needs {DNS_ADDRESS} and 127.0.0.10-19:{PORT}"
+        needs = f"the simulated internet needs {DNS_ADDRESS} and 127.0.0.10-21:{PORT}"
         raise CannotListen(f"{needs}: {why}; does another demo run?") from error
+    world.home = Endpoint(*split_address(home))
     if hostname:
         publish(world, hostname)
     try:
@@ -157,12 +161,12 @@ def publish(world: World, hostname: str) -> None:
             world.dns.put(neighbour.domain, "MX", "10 mx1.remote.test.")
 
 
-async def run_lab() -> None:
-    """The simulated internet alone, until SIGTERM or Ctrl-C."""
+async def run_lab(home: str) -> None:
+    """The simulated internet alone, until SIGTERM or Ctrl-C; `home` is where bounces and complaints are brought."""
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    async with _world() as world:
+    async with _world(home=home) as world:
         print(f"listening dns {world.dns.address}")
         for host, address, *_ in HOSTS:
             print(f"listening {host} {address}:{world.port}")
@@ -179,7 +183,9 @@ To send there from a server of yours:
   [delivery]
   port = {PORT}
 
-Recipients at remote.test choose their fate: accept@ 550@ 451@ greylist@ throttle@ slow@ drop@. Ctrl-C ends."""
+Recipients at remote.test choose their fate: accept@ 550@ 451@ greylist@ throttle@ slow@ drop@.
+At late.test mail is taken and reported afterwards: bounce@ full@ delay@ prose@ away@ challenge@; at complain.test it is
+called spam. Ctrl-C ends."""
 
 
 def welcome(config: Path, *, link: str, token: str) -> str:

@@ -9,12 +9,18 @@ from postroad.cli.output import print_table
 
 
 @click.group(invoke_without_command=True)
+@click.option(
+    "--home", default="127.0.0.1:1025", show_default=True, metavar="HOST:PORT",
+    help="Your server: where late bounces and complaints are brought.",
+)  # fmt: skip
 @pass_context
 @click.pass_context
-def lab(click_context: click.Context, context: Context) -> None:
-    """Run the simulated internet: DNS at 127.0.0.1:1053, receiving servers at 127.0.0.10-19:2526.
+def lab(click_context: click.Context, context: Context, home: str) -> None:
+    """Run the simulated internet: DNS at 127.0.0.1:1053, receiving servers at 127.0.0.10-21:2526.
 
-    Recipients at remote.test choose their fate by name: accept@ 550@ 451@ greylist@ throttle@ slow@ drop@.
+    Recipients at remote.test choose their fate by name: accept@ 550@ 451@ greylist@ throttle@ slow@ drop@. At
+    late.test it is reported afterwards, by mail: bounce@ full@ delay@ prose@ away@ challenge@. At complain.test all of
+    it is called spam.
 
     \b
     postroad lab
@@ -23,8 +29,11 @@ def lab(click_context: click.Context, context: Context) -> None:
     """
     if click_context.invoked_subcommand is None:
         from postroad.app.demo import run_lab
+        from postroad.config.values import listen_address
 
-        context.run(run_lab())
+        if wrong := listen_address(home):
+            raise click.UsageError(f"--home: {wrong}")
+        context.run(run_lab(home))
 
 
 @lab.command()

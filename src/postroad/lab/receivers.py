@@ -15,6 +15,7 @@ from typing import Any
 from postroad.adapters.clock import SystemClock
 from postroad.adapters.net.hub import LARGE_READ
 from postroad.lab.oddities import TlsOddity
+from postroad.lab.reactions import Reaction
 from postroad.lab.temper import Move, Temper, Visit
 from postroad.mail.envelope import TlsInfo
 from postroad.ports.clock import Clock
@@ -108,6 +109,7 @@ class Receiver:
         self.oddity = oddity
         self.bag = bag or Mailbag()
         self.clock = clock or SystemClock()
+        self.react: Callable[[Reaction], None] = lambda _: None  # brings what its temper sends back
         self.profile = ServerProfile(hostname, max_size=MAX_MESSAGE, starttls=starttls, extensions=extensions)
 
     def make(self) -> tuple[Machine, Session]:
@@ -276,22 +278,23 @@ class ReceiverSession:
         visit, bag = self._visit, self._receiver.bag
         content = b"".join(self._pieces)
         visit.messages += 1
-        bag.add(
-            Letter(
-                visit.receiver,
-                visit.client,
-                visit.helo,
-                visit.reverse_path,
-                tuple(visit.recipients),
-                hashlib.sha256(content).hexdigest(),
-                len(content),
-                content if bag.keep_contents else None,
-                visit.tls,
-                answered,
-                self._parameters,
-                self._wishes,
-            )
+        letter = Letter(
+            visit.receiver,
+            visit.client,
+            visit.helo,
+            visit.reverse_path,
+            tuple(visit.recipients),
+            hashlib.sha256(content).hexdigest(),
+            len(content),
+            content if bag.keep_contents else None,
+            visit.tls,
+            answered,
+            self._parameters,
+            self._wishes,
         )
+        bag.add(letter)
+        for reaction in self._temper.afterwards(letter):
+            self._receiver.react(reaction)
 
 
 _HANDLERS: dict[type, Callable[[ReceiverSession, Any], Awaitable[None] | None]] = {

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from postroad.mail.envelope import TlsInfo
 from postroad.proto.smtp.reply import Reply, reply
+
+if TYPE_CHECKING:
+    from postroad.lab.reactions import Reaction
+    from postroad.lab.receivers import Letter
 
 
 @dataclass(slots=True)
@@ -66,3 +72,7 @@ class Temper:
         """After the final dot. A message is kept when the reply is positive, and also when the connection is dropped
         here: then the sender cannot know, and sends it again (RFC 1047)."""
         return GO
+
+    def afterwards(self, letter: Letter) -> Sequence[Reaction]:  # noqa: ARG002
+        """What is sent back for a message that was kept."""
+        return ()

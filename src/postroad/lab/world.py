@@ -7,6 +7,8 @@
 | `remote.test` | as the local-part says: accept, 550, 451, greylist, throttle, slow, drop |
 | `refuse.test`, `greylist.test`, `throttle.test`, `slow.test`, `drop.test` | one temper each |
 | `plain.test` | taken, but without STARTTLS and what else is newer than 1995: see `ANNOUNCED` |
+| `late.test` | taken, and reported by mail: bounce, full, delay, prose, away, challenge |
+| `complain.test` | taken, and called spam: a feedback report goes to abuse@ |
 | `onlya.test` | no MX, only an address record: taken |
 | `nullmx.test` | takes no mail (RFC 7505) |
 | `down.test` | its MX refuses connections |
@@ -17,6 +19,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import Callable
 from pathlib import Path
@@ -29,12 +32,15 @@ from postroad.adapters.net.selfsigned import write_self_signed
 from postroad.adapters.net.tls import ServerTls
 from postroad.lab.dns import Fault, LabDns
 from postroad.lab.profiles.accepting import Accepting
+from postroad.lab.profiles.complaining import Complaining
 from postroad.lab.profiles.dropping import Dropping
 from postroad.lab.profiles.fates import Fates
 from postroad.lab.profiles.greylisting import Greylisting
+from postroad.lab.profiles.late_bouncing import LateBouncing
 from postroad.lab.profiles.refusing import Refusing
 from postroad.lab.profiles.slow import Slow
 from postroad.lab.profiles.throttling import Throttling
+from postroad.lab.reactions import Reaction, post
 from postroad.lab.receivers import Mailbag, Receiver
 from postroad.lab.temper import Temper
 from postroad.lab.visitors import furnish
@@ -58,6 +64,8 @@ HOSTS: tuple[tuple[str, str, bool, Callable[[], Temper]], ...] = (
     ("mx.drop.test", "127.0.0.16", True, Dropping),
     ("mx.refuse.test", "127.0.0.17", True, Refusing),
     ("mx.plain.test", "127.0.0.18", False, Accepting),
+    ("mx.late.test", "127.0.0.20", True, LateBouncing),
+    ("mx.complain.test", "127.0.0.21", True, Complaining),
 )
 
 # An old server: it takes neither 8-bit content nor chunks, reports nothing, and knows ASCII alone.
@@ -73,6 +81,8 @@ slow.test.      MX 10 mx.slow.test.
 drop.test.      MX 10 mx.drop.test.
 refuse.test.    MX 10 mx.refuse.test.
 plain.test.     MX 10 mx.plain.test.
+late.test.      MX 10 mx.late.test.
+complain.test.  MX 10 mx.complain.test.
 nullmx.test.    MX 0  .
 nullmx.test.    A     127.0.0.12
 down.test.      MX 10 mx.down.test.
@@ -102,6 +112,11 @@ class World:
             self.receivers[host] = Receiver(
                 host, temper, bag=self.bag, clock=clock, starttls=starttls, extensions=ANNOUNCED.get(host, BUILT)
             )
+            self.receivers[host].react = self._react
+        self.home: Endpoint | None = None  # the server under test: where bounces and complaints are brought
+        self.reactions: list[str] = []  # what it said to each of them
+        self._clock = clock
+        self._posting: set[asyncio.Task[None]] = set()
         self._hub: Hub
         self._listeners: list[Listener] = []
 
@@ -135,6 +150,9 @@ class World:
                     raise
 
     async def stop(self) -> None:
+        for task in list(self._posting):
+            task.cancel()
+        await asyncio.gather(*self._posting, return_exceptions=True)
         self._close_listeners()
         self.dns.stop()
         await self._hub.stop(grace=1.0)
@@ -146,6 +164,23 @@ class World:
         self.receivers[host] = receiver
         self.dns.put(host, "A", address)
         self.dns.put(f"{address.rpartition('.')[2]}.0.0.127.in-addr.arpa", "PTR", f"{host}.")
+
+    def _react(self, reaction: Reaction) -> None:
+        """Bring what a receiver sends back to the server under test, if we know where that is."""
+        if self.home is None:
+            return
+        task = asyncio.ensure_future(self._post(reaction, self.home))
+        self._posting.add(task)
+        task.add_done_callback(self._posting.discard)
+
+    async def _post(self, reaction: Reaction, home: Endpoint) -> None:
+        if reaction.after:
+            await self._clock.sleep(reaction.after)
+        try:
+            answer = await post(reaction, home)
+        except (OSError, TimeoutError) as error:
+            answer = f"not brought: {error}"
+        self.reactions.append(answer)
 
     @property
     def visitors(self) -> int:
