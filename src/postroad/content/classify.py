@@ -144,9 +144,11 @@ def _judge(
     codes = frozenset(filter(None, (str(reply_code) if reply_code else "", str(enhanced) if enhanced else "")))
     speaker = speaker_of(host, plain)
     found = _look_up(plain, codes, stage, speaker)
+    if found is not None and _outweighs(enhanced, found):
+        found = None
     reason, certainty = (found.row.reason, Certainty.PATTERN) if found else (None, Certainty.NONE)
     if reason is None and enhanced is not None:
-        reason, certainty = _SURE_CODES.get((enhanced.subject, enhanced.detail)), Certainty.ENHANCED
+        reason, certainty = _sure(enhanced), Certainty.ENHANCED
     if reason is None and context:
         said = plain_words(context)
         speaker = speaker or speaker_of("", said)
@@ -189,7 +191,8 @@ def _doc(found: Pattern | None, certainty: Certainty) -> str:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 # `550-5.7.26 ` at the beginning of each line of a reply, wherever a reporter joined the lines
-_CODES = re.compile(r"(?<![\w.])[245]\d\d[- ]#?(?:\(?#?[245]\.\d{1,3}\.\d{1,3}\)?:?[- ]+)?(?=\S)")
+_ENHANCED = r"\(?#?[245]\.\d{1,3}\.\d{1,3}\)?:?[- ]+"
+_CODES = re.compile(rf"(?<![\w.])[245]\d\d(?:-#?(?:{_ENHANCED})?| #?{_ENHANCED})(?=\S)|^[245]\d\d +")
 _ADDRESSES = re.compile(r"[^\s<>()\[\]\"',;:]{1,200}@[^\s<>()\[\]\"',;:]{1,253}")
 
 
@@ -310,6 +313,29 @@ _BY_STAGE: dict[Stage, Reason] = {
 }
 
 
+# ... and where a temporary one means another thing
+_SURE_WHILE_TEMPORARY: dict[tuple[int, int], Reason] = {
+    (3, 2): Reason.RECEIVER_TROUBLE,
+    (4, 4): Reason.DNS_FAILURE,
+}
+
+
+def _sure(enhanced: EnhancedCode) -> Reason | None:
+    key = (enhanced.subject, enhanced.detail)
+    return (_SURE_WHILE_TEMPORARY.get(key) if enhanced.klass == 4 else None) or _SURE_CODES.get(key)
+
+
+def _outweighs(enhanced: EnhancedCode | None, found: Pattern) -> bool:
+    """A code that means one thing says more than words that stand in any refusal; and X.1.7 and X.1.8 are about the
+    sender, whatever the words."""
+    if enhanced is None or replies().speakers[found.speaker].kind != "standard":
+        return False
+    return (found.row.broad and _sure(enhanced) is not None) or (enhanced.subject, enhanced.detail) in _OF_SENDER
+
+
+_OF_SENDER = ((1, 7), (1, 8))
+
+
 def _by_codes(reply_code: int, enhanced: EnhancedCode | None, stage: Stage) -> tuple[Reason, Certainty]:
     """The enhanced code, then the basic code with where in the dialogue it came."""
     if enhanced is not None:
@@ -331,7 +357,9 @@ def _settled(
 ) -> Reason:
     """An unknown user is for good where the refusal says it in its code (X.1.X) or was given to RCPT, or where a mail
     system looked itself (no reply is repeated). Else it may be a filter in front that uses these words: an address
-    must not be given up for that."""
+    must not be given up for that. What is said of an address in answer to MAIL is said of the sender's."""
+    if stage is Stage.MAIL and reason in (Reason.NO_SUCH_MAILBOX, Reason.NO_SUCH_DOMAIN, Reason.BAD_ADDRESS):
+        return Reason.SENDER_REFUSED
     if reason is not Reason.NO_SUCH_MAILBOX or not reply_code:
         return reason
     if (enhanced is not None and enhanced.subject == 1) or stage is Stage.RCPT:

@@ -40,6 +40,8 @@ def _notice(value: dict[str, Any]) -> Returned | None:
     kind, key, action = _KINDS[name]
     detail = value.get(name) or value.get("deliveryDelay") or {}
     recipients = tuple(_recipient(each, action, detail) for each in list(detail.get(key) or ())[:MAX_RECIPIENTS])
+    if not recipients:
+        return None
     mail = value.get("mail") or {}
     headers = mail.get("commonHeaders") or {}
     original = Original(

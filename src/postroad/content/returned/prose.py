@@ -37,7 +37,7 @@ _BEGINS = re.compile(
     r"|below is a copy of[^\n]{0,60}|included is a copy of[^\n]{0,60}|(?:first"
     r"|here) [^\n]{0,30}(?:lines|header) of (?:the )?[^\n]{0,30}message[^\n]{0,30}:"
     r"|(?:the )?headers? (?:of|from) (?:the|your) (?:original |returned )?(?:message|mail)[^\n]{0,40}:?"
-    r"|\S{0,20}original mail info\S{0,3}"
+    r"|\S{0,20}original mail info\S{0,3}|(?:the )?(?:bounced|rejected|failed) (?:e-?mail|message)\s?:"
     r")\s*$",
     re.IGNORECASE,
 )
@@ -114,7 +114,7 @@ _REPLIED = re.compile(
 )
 _COMMANDED = re.compile(rf"\bRCPT TO:?\s*<?({_ADDRESS})", re.IGNORECASE)
 _SPOKEN = re.compile(
-    rf"\b(?:to|for|recipients?|user|address|mailbox|in|of|for|from)\s*:?\s*[\"'(<]{{0,2}}({_ADDRESS})", re.IGNORECASE
+    rf"\b(?:to|for|recipients?|user|address|mailbox|in|of)\s*:?\s*[\"'(<]{{0,2}}({_ADDRESS})", re.IGNORECASE
 )
 
 _FORMS: tuple[Callable[[str], re.Match[str] | None], ...] = (
@@ -133,23 +133,23 @@ def find(lines: list[str], *, excluded: Iterable[str] = (), expected: Iterable[s
     are looked for. `excluded` are the sender and the reporter, who are named in passing."""
     wanted = {address.lower() for address in expected}
     shunned = {address.lower() for address in excluded} - wanted
-    found = _scan(lines, wanted, shunned)
+    entries: list[Entry] = []
     for rank in range(len(_FORMS)):
-        entries = _merged([entry for entry in found if entry.rank <= rank])
-        if entries and (not wanted or wanted <= {entry.address.lower() for entry in entries}):
+        entries = _merged(_scan(lines, wanted, shunned, rank))
+        if entries and wanted <= {entry.address.lower() for entry in entries}:
             return entries
-    entries = _merged(found)
     known = {entry.address.lower() for entry in entries}
     return [*entries, *(Entry(address, [], ANYWHERE) for address in expected if address.lower() not in known)]
 
 
-def _scan(lines: list[str], wanted: set[str], shunned: set[str]) -> list[Entry]:
-    """Every line that opens an entry, with what stands behind it; a reply has the transcript in front of it too."""
+def _scan(lines: list[str], wanted: set[str], shunned: set[str], most: int) -> list[Entry]:
+    """Every line that opens an entry in a form of rank `most` or surer, with what stands behind it; a reply has the
+    transcript in front of it too."""
     entries: list[Entry] = []
     since: list[str] = []
     current: Entry | None = None
     for line in lines:
-        entry = _opened(line, wanted, shunned)
+        entry = _opened(line, wanted, shunned, most)
         if entry is not None and len(entries) < MAX_RECIPIENTS:
             same = current is not None and current.address.lower() == entry.address.lower()
             if same and current is not None and current.rank <= entry.rank:
@@ -165,10 +165,10 @@ def _scan(lines: list[str], wanted: set[str], shunned: set[str]) -> list[Entry]:
     return entries
 
 
-def _opened(line: str, wanted: set[str], shunned: set[str]) -> Entry | None:
+def _opened(line: str, wanted: set[str], shunned: set[str], most: int) -> Entry | None:
     if "@" not in line:
         return None
-    for rank, form in enumerate(_FORMS):
+    for rank, form in enumerate(_FORMS[: most + 1]):
         found = form(line[:2000])
         if found is None:
             continue

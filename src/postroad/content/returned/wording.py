@@ -11,7 +11,7 @@ LOOKED_AT = 4000  # characters of a reply
 
 # `550`, `550-5.1.1`, `#550`, `(550)`; not a part of a longer number, an address or a host's name
 _REPLY_CODE = re.compile(r"(?:(?<![\w.@:/=+-])|(?<=\s:))[#(\[]?([245][0-5]\d)(?=[\s#)\]:;,-]|\Z)(?!-\d{2})")
-_ENHANCED = re.compile(r"(?<![\w.@-])[#(\[]?([245]\.\d{1,2}\.\d{1,3})(?![\d.]*\d|\w)", re.ASCII)
+_ENHANCED = re.compile(r"(?:(?<![\w.@-])|(?<=[245]\d\d-))[#(\[]?([245]\.\d{1,2}\.\d{1,3})(?![\d.]*\d|\w)", re.ASCII)
 _STAGES = tuple(
     (re.compile(pattern), stage)
     for pattern, stage in (
@@ -29,6 +29,19 @@ _STAGES = tuple(
         ),
     )
 )
+
+_TRANSCRIPT = re.compile(r">>>\s*([A-Za-z]{4,8}|\.)|<<<\s*([45]\d\d)")  # what was said, and what was refused
+_COMMANDS = {
+    "EHLO": Stage.HELO,
+    "HELO": Stage.HELO,
+    "STARTTLS": Stage.TLS,
+    "AUTH": Stage.AUTH,
+    "MAIL": Stage.MAIL,
+    "RCPT": Stage.RCPT,
+    "DATA": Stage.DATA,
+    "BDAT": Stage.DATA,
+    ".": Stage.DATA,
+}
 
 
 def codes_in(words: str) -> tuple[int, EnhancedCode | None]:
@@ -50,6 +63,11 @@ def codes_in(words: str) -> tuple[int, EnhancedCode | None]:
 
 
 def stage_of(words: str) -> Stage:
-    """Where in the dialogue the reply was given, if the reporter says."""
+    """Where in the dialogue the reply was given, if the reporter says: by a transcript, or in words."""
     words = words[:LOOKED_AT]
+    asked = ""
+    for found in _TRANSCRIPT.finditer(words) if "<<<" in words else ():
+        if found[2]:
+            return _COMMANDS.get(asked, Stage.UNKNOWN)
+        asked = found[1].upper()
     return next((stage for pattern, stage in _STAGES if pattern.search(words)), Stage.UNKNOWN)
