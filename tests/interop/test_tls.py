@@ -19,9 +19,10 @@ def test_both_versions(site: Site, service: str, version: str) -> None:
     assert "Verify return code: 0 (ok)" in said
 
 
+@pytest.mark.parametrize("service", ["mx", "submissions"])
 @pytest.mark.parametrize("version", ["1", "1_1"])
-def test_older_versions_are_refused(site: Site, version: str) -> None:
-    said = site.openssl("submissions", f"-tls{version}", "-cipher", "ALL:@SECLEVEL=0")
+def test_older_versions_are_refused(site: Site, service: str, version: str) -> None:
+    said = site.openssl(service, f"-tls{version}", "-cipher", "ALL:@SECLEVEL=0")
     assert re.search(r"alert|no protocols available|unsupported|Cipher is \(NONE\)", said)
     assert "Verify return code: 0 (ok)" not in said or "Cipher is (NONE)" in said
 
@@ -43,6 +44,21 @@ def test_older_versions_are_refused(site: Site, version: str) -> None:
 def test_ciphers_are_those_of_the_intermediate_profile(site: Site, cipher: str, taken: bool) -> None:
     said = site.openssl("submissions", "-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0")
     assert (f"Cipher is {cipher}" in said) == taken, said
+
+
+@pytest.mark.parametrize("service", ["mx", "submission", "submissions"])
+def test_no_compression_and_no_renegotiation(site: Site, service: str) -> None:
+    """A line that is a lone R makes the client ask for a new handshake on the same connection."""
+    said = site.openssl(service, "-tls1_2", text="R\n")
+    assert "Compression: NONE" in said
+    assert "Secure Renegotiation IS supported" in said, "RFC 5746: so that none can be injected"
+    assert "RENEGOTIATING" in said
+    assert "no renegotiation" in said, "and none is granted"
+
+
+def test_keys_are_made_anew_for_each_connection(site: Site) -> None:
+    for version in ("1_2", "1_3"):
+        assert re.search(r"(Server|Peer) Temp Key: (X25519|ECDH)", site.openssl("mx", f"-tls{version}"))
 
 
 def test_names_have_certificates_of_their_own(site: Site) -> None:

@@ -116,8 +116,7 @@ class TlsFilter:
         with suppress(SSL.WantReadError):
             self._connection.do_handshake()
             self.info = self._describe()
-        with suppress(SSL.WantReadError):
-            self._out += self._drain()
+        self._drain_answer()
         if self.info is None:
             return b""
         plain: list[bytes] = []  # what came in the same segment as the last handshake message
@@ -132,7 +131,8 @@ class TlsFilter:
         self._connection.bio_write(data)
         try:
             return self._connection.recv(len(data))
-        except SSL.WantReadError:  # a session ticket or a key update
+        except SSL.WantReadError:  # a session ticket, a key update, or a new handshake that is wanted
+            self._drain_answer()
             return b""
         except SSL.ZeroReturnError:
             self.eof = True
@@ -144,7 +144,13 @@ class TlsFilter:
         for start in range(0, len(data), SLICE):
             self._connection.bio_write(data[start : start + SLICE])
             self._read_all(plain)
+        self._drain_answer()
         return b"".join(plain)
+
+    def _drain_answer(self) -> None:
+        """What OpenSSL itself has to say: no, to a client that wants another handshake."""
+        with suppress(SSL.WantReadError):
+            self._out += self._drain()
 
     def _read_all(self, plain: list[bytes]) -> None:
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from OpenSSL import SSL
 
 from postroad.adapters.net import verify
 from postroad.adapters.net.selfsigned import self_signed, write_self_signed
@@ -193,6 +194,32 @@ def test_a_broken_record_is_a_failure():
     with pytest.raises(TlsFailed):
         server.receive(bytes(record))
     assert server.data_to_send()  # the alert
+
+
+@pytest.mark.parametrize("before", [b"", b"text"])
+def test_who_wants_another_handshake_is_told_no(before):
+    """At once: a client that waits for the answer says nothing else."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_max_proto_version(SSL.TLS1_2_VERSION)
+    client, server = SSL.Connection(context, None), server_tls("mx.test").filter()
+    client.set_connect_state()
+    for _ in range(4):
+        with suppress(SSL.WantReadError):
+            client.do_handshake()
+        with suppress(SSL.WantReadError):
+            server.receive(client.bio_read(65536))
+        if said := server.data_to_send():
+            client.bio_write(said)
+    if before:
+        client.send(before)
+    assert client.renegotiate()
+    with suppress(SSL.WantReadError):
+        client.do_handshake()
+    assert server.receive(client.bio_read(65536)) == before
+    client.bio_write(server.data_to_send())
+    with pytest.raises(SSL.Error, match="no renegotiation"):
+        client.do_handshake()
+    assert server.receive(b"") == b""
 
 
 class StandardPeer:
