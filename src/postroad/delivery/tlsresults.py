@@ -63,7 +63,7 @@ class TlsResults:
         while True:
             await self._clock.sleep(FLUSH_EVERY)
             await self.flush()
-            await self._forget()
+            await self.forget()
 
     async def flush(self) -> None:
         """Write what was counted. What cannot be written now is kept."""
@@ -82,7 +82,7 @@ class TlsResults:
             keys = list(self._counts)[:SLICE]
             yield [TlsResult(_key(key), self._counts.pop(key)) for key in keys]
 
-    async def _forget(self) -> None:
+    async def forget(self) -> None:
         """Once a day, what is too old."""
         today = self._clock.now().date()
         if today == self._day:
