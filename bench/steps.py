@@ -1,6 +1,7 @@
 """What each step of the front door costs: microseconds of CPU on this machine, without sockets, store and DNS.
 
-The rows "a message" and "a connection" are all default steps together, as a session and acceptance take them.
+The rows "a message" and "a connection" are all default steps together, as a session and acceptance take them. The steps
+of the policy, which all mail goes through, are in `policy.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from bench import policy
 from bench.harness import machine, say
 from postroad.config.schema import DnsList, FrontDoor, Limits
 from postroad.intake.checks.dnsbl import query_name
@@ -150,7 +152,7 @@ async def measure() -> list[tuple[str, str, float]]:
     rows = [(stage, name, microseconds(work)) for stage, name, work in works]
     longer = microseconds(lambda: encode(noted)) - microseconds(lambda: encode(plain))
     rows.append(("message", "its verdicts in the received event", longer))
-    return [*rows, *await _off_by_default(), *await _new_clients()]
+    return [*rows, *await _off_by_default(), *await _new_clients(), *await policy.rows(microseconds)]
 
 
 async def _off_by_default() -> list[tuple[str, str, float]]:
