@@ -52,7 +52,7 @@ exim: .cache/exim/.ready  ## Exim for some tests, unpacked from Debian's package
 	@.ci/exim .cache/exim
 	@touch $@
 
-tls: setup       ## testssl.sh examines every port with TLS: two minutes or three
+tls: setup       ## testssl.sh examines our TLS: two or three minutes
 	POSTROAD_TLS=1 $(BIN)/pytest -n 2 tests/interop/test_testssl.py
 
 check: lint test ## what must be green before a change lands

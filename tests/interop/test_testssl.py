@@ -18,6 +18,8 @@ CHECKS = ("--protocols", "--server-defaults", "--server-preference", "--pfs", "-
 # What it finds fault with, and we do not.
 ACCEPTED = {
     "cipher_order": "clients choose, as in Mozilla's intermediate profile: all suites are good, and phones know theirs",
+    "sessionresumption_ticket": "its own check gives up where client certificates are asked for; test_tls.py resumes",
+    "sessionresumption_ID": "the same",
     "cert_validityPeriod": "of the certificate that this test made",
     "cert_revocation": "of the certificate that this test made",
 }
@@ -52,9 +54,10 @@ def findings(site: Site, tmp: Path, service: str, *checks: str) -> list[dict[str
     starttls = {"mx": "smtp", "submission": "smtp", "imap": "imap", "pop3": "pop3"}.get(service)
     how = ["--starttls", starttls] if starttls else []
     run([
-        program("testssl"), "--quiet", "--color", "0", "--warnings", "off", "--nodns", "none", "--openssl-timeout", "20", "--add-ca", site.ca,
-        "--connect-timeout", "20", "--jsonfile", tmp / "found.json", *checks, *how, f"localhost:{site.port(service)}",
-    ], code=None, seconds=150)  # fmt: skip
+        program("testssl"), "--quiet", "--color", "0", "--warnings", "off", "--nodns", "none", "--add-ca", site.ca,
+        "--openssl-timeout", "20", "--connect-timeout", "20", "--jsonfile", tmp / "found.json",
+        *checks, *how, f"localhost:{site.port(service)}",
+    ], code=None, seconds=450)  # fmt: skip
     found: list[dict[str, str]] = json.loads((tmp / "found.json").read_text("utf-8"))
     return found
 
@@ -67,8 +70,9 @@ def judge(found: list[dict[str, str]], wanted: dict[str, str]) -> None:
 
 
 @pytest.mark.skipif(not WANTED_HERE, reason="takes minutes; see `make tls`")
-@pytest.mark.timeout(200)
-@pytest.mark.parametrize("service", ["mx", "submission", "submissions", "imaps", "pop3s"])
+@pytest.mark.timeout(500)
+# One with STARTTLS, one that asks for client certificates, one of another protocol; the other ports differ in nothing.
+@pytest.mark.parametrize("service", ["mx", "submissions", "imaps"])
 def test_everything(site: Site, tmp_path: Path, service: str) -> None:
     found = findings(site, tmp_path, service, *CHECKS)
     judge(found, WANTED | WANTED_TOO)
