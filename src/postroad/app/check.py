@@ -339,6 +339,7 @@ def _port_change(wrong: str) -> str:
 
 async def _dns(settings: Settings) -> AsyncIterator[Finding]:
     from postroad.adapters.dns import CachingResolver
+    from postroad.app import dnssec
 
     try:
         async with reading(settings) as store:
@@ -354,6 +355,8 @@ async def _dns(settings: Settings) -> AsyncIterator[Finding]:
             lambda name: verify_spf(resolver, name),
         ]
         async for one in _lists(settings, resolver):
+            yield one
+        for one in await dnssec.look(settings):
             yield one
         local = [domain.name for domain in domains if domain.kind is not DomainKind.RELAY]
         for found in await asyncio.gather(*(look(name) for name in local for look in looks)):

@@ -1,6 +1,7 @@
 """A part of the simulated internet where domains publish what their TLS is like, rightly or wrongly: DANE, MTA-STS.
 
 All of it is below `secure.test`, of which DNS says that it is signed, but for what is below `unsigned.secure.test`.
+With it the DNS server validates: what is known to be signed wrongly it refuses.
 `SecureQuarter.open(world)` adds it to a world; whoever sends there trusts `authority`, and asks policies at `port`.
 """
 
@@ -21,7 +22,7 @@ from postroad.lab.oddities import OldTls, TlsOddity
 from postroad.lab.policies import Page, PolicyServer, policy
 from postroad.lab.profiles.accepting import Accepting
 from postroad.lab.receivers import Receiver
-from postroad.lab.world import World
+from postroad.lab.world import PROBED, World
 
 ROOT = "secure.test"
 FIRST_ADDRESS = 32  # 127.0.0.32 and on
@@ -103,6 +104,8 @@ class SecureQuarter:
         """`port` of the policies; 0: any."""
         quarter = cls(world, folder)
         world.dns.signed(ROOT)
+        world.dns.signed(PROBED[1])
+        world.dns.fault(PROBED[0], Fault.SERVFAIL)
         world.dns.signed(f"unsigned.{ROOT}", yes=False)
         names = [f"mta-sts.{house.name}.{ROOT}" for house in HOUSES if house.sts]
         certificate = quarter.authority.issue(*names, f"*.{ROOT}").write(folder, "policies")

@@ -91,6 +91,9 @@ nohost.test.    MX 10 mx.nohost.test.
 servfail.test.  MX 10 mx.servfail.test.
 """
 
+PROBED = ("dnssec-failed.org", "ietf.org")  # what `postroad check` asks for, to see whether DNSSEC is validated
+PROBE = f"@ A {NOBODY}\n"
+
 
 class World:
     """DNS, receivers, and what they took. `await World.start()`, then `await world.stop()`."""
@@ -100,7 +103,7 @@ class World:
     ):
         """`tempers` replaces the temper of hosts by name."""
         self.bag = Mailbag(keep_contents=keep_contents)
-        self.dns = LabDns({"test": ZONE + addresses(), "127.in-addr.arpa": names()})
+        self.dns = LabDns({"test": ZONE + addresses(), "127.in-addr.arpa": names(), **dict.fromkeys(PROBED, PROBE)})
         furnish(self.dns)
         self.dns.fault("servfail.test", Fault.SERVFAIL)
         self.port = 0
