@@ -225,7 +225,8 @@ class NewBody:
 
     def __init__(self, hold: Hold) -> None:
         self.hold = hold
-        self._held = b""
+        self._held = b""  # a CR at the end of a piece: its LF may follow
+        self._is_line = True  # what came so far is empty or ends a line
         self._reader = ChunkReader(1 << 62, repair_bare_lf=True)
         self._reader.open(1 << 61, last=False)
 
@@ -237,16 +238,13 @@ class NewBody:
     def end(self) -> Awaitable[None] | None:
         """No more comes: the last line is made whole."""
         rest, self._held = self._held, b""
-        return self._put(rest if rest or not self.hold.size or self._ended else b"\n")
-
-    @property
-    def _ended(self) -> bool:
-        return self._reader._at_line_start
+        return self._put(rest if rest or self._is_line else b"\n")
 
     def _put(self, text: bytes) -> Awaitable[None] | None:
         content = _LINE_END.sub(b"\r\n", text)
         if not content:
             return None
+        self._is_line = content.endswith(b"\n")
         self._reader.feed(content)
         return self.hold.write(content)
 
