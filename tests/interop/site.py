@@ -107,12 +107,13 @@ class Site:
             return [line for line in self.logged("logged in", mark) if line["service"] == "smtp"]
 
         yield found
-        until(lambda: len(told()) >= count, "the server to tell of the logins", 5)
+        until(lambda: len(told()) >= count, "the server to tell of the logins", 15)
         found += [(line["mechanism"], line["tls"]) for line in told()]
 
-    def story(self) -> str:
-        """The trace of the newest message."""
-        return self.server.run("message", "trace")
+    def story(self, recipient: str) -> str:
+        """The trace of the newest message to somebody: imaplib cannot log in with a name beyond ASCII."""
+        listed = self.server.run("message", "list", "--recipient", recipient, "--limit", "1", "--json")
+        return self.server.run("message", "trace", str(json.loads(listed)[0]["message"]["id"]))
 
     # --- OpenSSL looks at it ------------------------------------------------------------------------------------------
 

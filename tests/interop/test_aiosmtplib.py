@@ -88,6 +88,6 @@ async def test_internationalized_addresses(site: Site) -> None:
     async with client(site, "mx", start_tls=True) as link:
         errors, _ = await link.send_message(mail(site, "aiosmtplib-Grüße", BUECHER))
     assert errors == {}
-    story = await asyncio.to_thread(site.story)
+    story = await asyncio.to_thread(site.story, BUECHER)
     assert "asked for: SMTPUTF8" in story
     assert f"{BUECHER}: delivered into INBOX" in story

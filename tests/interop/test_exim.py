@@ -67,7 +67,7 @@ def test_exim_hands_us_what_its_client_asked_for(site: Site, exim: Exim) -> None
 
 def test_exim_sends_us_internationalized_mail(site: Site, exim: Exim) -> None:
     hand(exim, BUECHEREI, letter("Grüße von Exim"), mail_options=["SMTPUTF8", "BODY=8BITMIME"])
-    story = site.story()
+    story = site.story(BUECHEREI)
     assert "asked for: SMTPUTF8" in story
     assert f"{BUECHEREI}: delivered into INBOX" in story
 

@@ -95,7 +95,7 @@ def test_postfix_reports_what_we_hand_it(site: Site, postfix: PostfixPeer) -> No
 
 def test_postfix_sends_us_internationalized_mail(site: Site, postfix: PostfixPeer) -> None:
     hand(postfix, BUECHER, letter("Grüße von Postfix"), site.alice, mail_options=["SMTPUTF8", "BODY=8BITMIME"])
-    story = site.story()
+    story = site.story(BUECHER)
     assert "received from 127.0.0.1" in story
     assert "asked for: SMTPUTF8" in story
     assert f"{BUECHER}: delivered into INBOX" in story
