@@ -44,7 +44,7 @@ WANTED_TOO = {
     "PFS": "offered",
     "CRIME_TLS": "not vulnerable",  # compression
     "secure_renego": "supported",
-    "secure_client_renego": "likely not vulnerable",
+    "secure_client_renego": "not vulnerable",
     "fallback_SCSV": "no protocol below TLS 1.2 offered",
 }
 
