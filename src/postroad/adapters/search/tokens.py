@@ -4,6 +4,7 @@ takes newer signs, such as most emoji, for letters.
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -14,23 +15,30 @@ from postroad.content.words import is_part
 _TABLE = ("unicode61", "remove_diacritics", "0")
 _ASKED = range(0x80, 0x20000)  # beyond are ideographs, which are all alike
 _SURROGATES = range(0xD800, 0xE000)
+_SLICE = 512  # characters, less than a millisecond's work
+_PAUSE = 0.001  # seconds
 
 
 @lru_cache(maxsize=1)
 def tokenizer() -> str:
-    """For `tokenize=`. The separators go downwards, which FTS5 sorts fastest."""
-    asked = [chr(code) for code in reversed(_ASKED) if code not in _SURROGATES]
-    joined = _joined(asked)
-    separators = "".join(character for character in asked if character in joined and not is_part(character))
-    return f"{' '.join(_TABLE)} separators '{separators}'"
+    """For `tokenize=`. The separators go downwards, which FTS5 sorts fastest.
 
-
-def _joined(asked: list[str]) -> set[str]:
-    """Those with which FTS5 goes on with a word: each is asked for between two letters."""
+    Found in slices with pauses: the thread that asks holds the interpreter's lock meanwhile, and the loop needs it.
+    """
     database = apsw.Connection(":memory:")
-    tokenize = database.fts5_tokenizer(_TABLE[0], list(_TABLE[1:]))
-    text = " ".join(f"a{character}b" for character in asked).encode()
-    places: Any = tokenize(text, apsw.FTS5_TOKENIZE_DOCUMENT, None)
-    found = [text[start:end].decode() for start, end, *_ in places]
+    tokenize: Any = database.fts5_tokenizer(_TABLE[0], list(_TABLE[1:]))
+    found = []
+    for high in range(_ASKED.stop, _ASKED.start, -_SLICE):
+        codes = reversed(range(max(high - _SLICE, _ASKED.start), high))
+        found += _separators(tokenize, [chr(code) for code in codes if code not in _SURROGATES])
+        time.sleep(_PAUSE)
     database.close()
-    return {word[1] for word in found if len(word) == 3}
+    return f"{' '.join(_TABLE)} separators '{''.join(found)}'"
+
+
+def _separators(tokenize: Any, asked: list[str]) -> list[str]:
+    """Those with which FTS5 goes on with a word, though there it ends: each is asked for between two letters."""
+    text = " ".join(f"a{character}b" for character in asked).encode()
+    words = [text[start:end].decode() for start, end, *_ in tokenize(text, apsw.FTS5_TOKENIZE_DOCUMENT, None)]
+    joined = {word[1] for word in words if len(word) == 3}
+    return [character for character in asked if character in joined and not is_part(character)]
