@@ -11,6 +11,7 @@ from postroad.accounts.audit import COMMAND_LINE, Action, Actor, Changes, Told
 from postroad.accounts.credentials import Credentials
 from postroad.accounts.names import read_address, read_domain
 from postroad.accounts.passwords import Secret, import_secret
+from postroad.accounts.returnpaths import ReturnPaths
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
 from postroad.ports.signals import Signals
@@ -27,6 +28,7 @@ class Administration:
         self._clock = clock
         self._ids = ids
         self._changes = Changes(store, clock, ids, signals)
+        self.return_paths = ReturnPaths(store, clock, self._changes)
 
     async def add_domain(
         self, name: str, *, relay_to: str = "", alias_of: str = "", by: Actor = COMMAND_LINE

@@ -42,6 +42,8 @@ class Action(StrEnum):
 
     DOMAIN_ADDED = "domain added"  # its name
     DOMAIN_REMOVED = "domain removed"
+    RETURN_PATH_SET = "return path set"  # of a domain, or server/stream; detail: name
+    RETURN_PATH_CLEARED = "return path cleared"
     ACCOUNT_ADDED = "account added"  # its address
     ACCOUNT_REMOVED = "account removed"
     ACCOUNT_PASSWORD = "account password set"  # noqa: S105 - the name of an action

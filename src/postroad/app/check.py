@@ -24,7 +24,7 @@ from postroad.config.values import split_address
 from postroad.intake.checks.zones import probe
 from postroad.ports.dns import Resolver
 from postroad.ports.store import DomainKind, Refused, StoreUnavailable
-from postroad.reports.dnscheck import RecordFinding, verify_host, verify_mx, verify_spf
+from postroad.reports.dnscheck import RecordFinding, verify_host, verify_mx, verify_return_path, verify_spf
 
 SQLITE_NEEDED = (3, 51, 3)  # older ones can corrupt a WAL file when two connections write or checkpoint at once
 EXPIRY_WARNING = timedelta(days=14)
@@ -343,9 +343,9 @@ async def _dns(settings: Settings) -> AsyncIterator[Finding]:
 
     try:
         async with reading(settings) as store:
-            domains = await store.read(lambda tx: tx.domains.list())
+            domains, returns = await store.read(lambda tx: (tx.domains.list(), tx.return_paths.list()))
     except (OSError, StoreUnavailable):
-        domains = []
+        domains, returns = [], []
     resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout, trust_ad=settings.dns.trust_ad)
     try:
         async for finding in verify_host(resolver, settings.hostname):
@@ -361,6 +361,9 @@ async def _dns(settings: Settings) -> AsyncIterator[Finding]:
         local = [domain.name for domain in domains if domain.kind is not DomainKind.RELAY]
         for found in await asyncio.gather(*(look(name) for name in local for look in looks)):
             yield _from_record(found)
+        for name in sorted({settings.returns.domain, *(record.name for record in returns)}):
+            for found in await verify_return_path(resolver, name, settings.hostname):
+                yield _from_record(found)
     finally:
         await resolver.close()
 

@@ -38,6 +38,14 @@ async def _domain_remove(services: Services, arguments: Arguments) -> Any:
     return _domain(await services.administration.remove_domain(arguments.text("name")))
 
 
+async def _domain_return_path(services: Services, arguments: Arguments) -> Any:
+    """Set, or without a name for it take back."""
+    paths, domain = services.administration.return_paths, arguments.text("domain")
+    if arguments.truth("off"):
+        return {"name": (await paths.clear_of_domain(domain)).name}
+    return {"name": (await paths.set_of_domain(domain, arguments.text("name"))).name}
+
+
 async def _account_add(services: Services, arguments: Arguments) -> Any:
     return _account(
         await services.administration.add_account(
@@ -127,6 +135,7 @@ def _alias(record: AliasRecord) -> dict[str, Any]:
 OPERATIONS: dict[str, Operation] = {
     "domain.add": _domain_add,
     "domain.remove": _domain_remove,
+    "domain.return_path": _domain_return_path,
     "account.add": _account_add,
     "account.password": _account_password,
     "account.quota": _account_quota,

@@ -10,7 +10,7 @@ from postroad.app.arguments import Arguments
 from postroad.app.services import Services
 from postroad.ports.admins import AdminRecord
 from postroad.ports.ids import id_text
-from postroad.ports.sending import ServerRecord, StreamKind, StreamRecord, TokenRecord
+from postroad.ports.sending import ServerRecord, StreamKind, StreamRecord, SuppressionRecord, TokenRecord
 
 
 async def _server_add(services: Services, arguments: Arguments) -> Any:
@@ -47,6 +47,23 @@ async def _stream_archive(services: Services, arguments: Arguments) -> Any:
 
 async def _stream_unarchive(services: Services, arguments: Arguments) -> Any:
     return _stream(await services.sending.unarchive_stream(arguments.text("server"), arguments.text("id")))
+
+
+async def _stream_return_path(services: Services, arguments: Arguments) -> Any:
+    paths, server, stream = services.administration.return_paths, arguments.text("server"), arguments.text("id")
+    if arguments.truth("off"):
+        return {"name": (await paths.clear_of_stream(server, stream)).name}
+    return {"name": (await paths.set_of_stream(server, stream, arguments.text("name"))).name}
+
+
+async def _suppression_add(services: Services, arguments: Arguments) -> Any:
+    server, stream = arguments.text("server"), arguments.text("stream")
+    return _suppression(await services.sending.suppress(server, stream, arguments.text("address")))
+
+
+async def _suppression_remove(services: Services, arguments: Arguments) -> Any:
+    server, stream = arguments.text("server"), arguments.text("stream")
+    return _suppression(await services.sending.unsuppress(server, stream, arguments.text("address")))
 
 
 async def _token_add(services: Services, arguments: Arguments) -> Any:
@@ -100,6 +117,10 @@ def _stream(record: StreamRecord) -> dict[str, Any]:
     return {"server": record.server, "id": record.id, "name": record.name, "kind": record.kind.value}
 
 
+def _suppression(record: SuppressionRecord) -> dict[str, Any]:
+    return {"address": record.address, "stream": record.stream, "reason": record.reason.value}
+
+
 def _token(record: TokenRecord) -> dict[str, Any]:
     return {
         "id": id_text(record.id),
@@ -122,6 +143,9 @@ OPERATIONS = {
     "stream.add": _stream_add,
     "stream.archive": _stream_archive,
     "stream.unarchive": _stream_unarchive,
+    "stream.return_path": _stream_return_path,
+    "suppression.add": _suppression_add,
+    "suppression.remove": _suppression_remove,
     "token.add": _token_add,
     "token.revoke": _token_revoke,
     "admin.add": _admin_add,

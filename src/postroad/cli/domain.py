@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
+from postroad.accounts.returnpaths import usual_name
 from postroad.cli.context import Context, json_option, pass_context
 from postroad.cli.failures import Problem
 from postroad.cli.output import print_facts, print_json, print_table, when
 from postroad.ports.store import DomainKind, DomainRecord, Refused
+
+if TYPE_CHECKING:
+    from postroad.reports.dnscheck import RecordFinding
 
 
 @click.group()
@@ -110,12 +117,14 @@ def records(context: Context, name: str, as_json: bool) -> None:
     """
     from postroad.reports.dnscheck import records_wanted
 
-    wanted = records_wanted(_get(context, name).name, context.settings.hostname)
+    record = _get(context, name)
+    of = record.name
+    wanted = records_wanted(of, context.settings.hostname, record.kind, _return_path(context, of))
     if as_json:
         print_json(wanted)
         return
-    for record in wanted:
-        click.echo(f"{record.name}.\tIN\t{record.kind}\t{record.value}\t; {record.why}")
+    for one in wanted:
+        click.echo(f"{one.name}.\tIN\t{one.kind}\t{one.value}\t; {one.why}")
 
 
 @domain.command()
@@ -130,16 +139,68 @@ def verify(context: Context, name: str, as_json: bool) -> None:
     """
     from postroad.app.records import verify_records
 
-    findings = context.run(verify_records(context.settings, _get(context, name).name))
+    record = _get(context, name)
+    findings = context.run(verify_records(context.settings, record.name, _return_path(context, record.name)))
     if as_json:
         print_json(findings)
     else:
-        for finding in findings:
-            click.echo(f"{'ok     ' if finding.good else 'PROBLEM'}  {finding.text}")
-            if finding.change:
-                click.echo(f"         {finding.change}")
+        print_findings(findings)
     if not all(finding.good for finding in findings):
         raise Problem("DNS does not have what this domain wants; change it as said above")
+
+
+@domain.command(name="return-path")
+@click.argument("name")
+@click.argument("host", default="")
+@click.option("--off", is_flag=True, help="Back to the server's own return addresses.")
+@click.option("--unchecked", is_flag=True, help="Do not look at DNS first.")
+@pass_context
+def return_path(context: Context, *, name: str, host: str, off: bool, unchecked: bool) -> None:
+    """Have bounces of what streams send from a domain come back below that domain, at HOST (bounces.NAME).
+
+    So SPF speaks for the author of the mail, and providers see one name. HOST wants two records in DNS, which are
+    looked at first.
+
+    \b
+    postroad domain return-path example.com
+    postroad domain return-path example.com mail-back.example.com
+    postroad domain return-path example.com --off
+    """
+    record = _get(context, name)
+    if not off:
+        host = host or usual_name(record.name)
+        if not unchecked:
+            look_at_return_path(context, host)
+    context.change("domain.return_path", domain=record.name, name=host, off=off)
+    where = f"the server's own domain, {context.settings.returns.domain or context.settings.hostname}" if off else host
+    click.echo(f"Bounces of what streams send from {record.name} come back to {where}.")
+
+
+def look_at_return_path(context: Context, host: str) -> None:
+    """Raises Problem when DNS does not lead here."""
+    from postroad.app.records import verify_return_path_of
+    from postroad.reports.dnscheck import return_path_wanted
+
+    findings = context.run(verify_return_path_of(context.settings, host))
+    if all(finding.good for finding in findings):
+        return
+    print_findings(findings)
+    click.echo("Wanted:")
+    for wanted in return_path_wanted(host, context.settings.hostname):
+        click.echo(f"{wanted.name}.\tIN\t{wanted.kind}\t{wanted.value}\t; {wanted.why}")
+    raise Problem("DNS has not got these records yet; add them first, or say --unchecked")
+
+
+def print_findings(findings: Sequence[RecordFinding]) -> None:
+    for finding in findings:
+        click.echo(f"{'ok     ' if finding.good else 'PROBLEM'}  {finding.text}")
+        if finding.change:
+            click.echo(f"         {finding.change}")
+
+
+def _return_path(context: Context, domain: str) -> str:
+    records = context.read(lambda tx: tx.return_paths.list())
+    return next((record.name for record in records if record.domain == domain), "")
 
 
 _KINDS = {DomainKind.LOCAL: "mailboxes", DomainKind.RELAY: "relay", DomainKind.ALIAS: "alias"}

@@ -85,3 +85,28 @@ def unarchive(context: Context, server: str, id: str) -> None:
     """
     made = context.change("stream.unarchive", server=server, id=id)
     click.echo(f"{made['id']} can be sent on again.")
+
+
+@stream.command(name="return-path")
+@click.argument("server")
+@click.argument("id")
+@click.argument("host", default="")
+@click.option("--off", is_flag=True, help="Back to that of the domain it sends from.")
+@click.option("--unchecked", is_flag=True, help="Do not look at DNS first.")
+@pass_context
+def return_path(context: Context, *, server: str, id: str, host: str, off: bool, unchecked: bool) -> None:
+    """Have bounces of one stream come back to HOST, whatever domain it sends from.
+
+    \b
+    postroad stream return-path shop newsletter news-back.example.com
+    postroad stream return-path shop newsletter --off
+    """
+    from postroad.cli.domain import look_at_return_path
+
+    if not host and not off:
+        raise click.UsageError("say HOST, or --off")
+    if host and not unchecked and not off:
+        look_at_return_path(context, host)
+    context.change("stream.return_path", server=server, id=id, name=host, off=off)
+    where = "where those of the domain come back to that it sends from" if off else f"to {host}"
+    click.echo(f"Bounces of {server}/{id} come back {where}.")

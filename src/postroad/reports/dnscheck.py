@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 
@@ -55,12 +55,15 @@ class RecordFinding:
     change: str = ""
 
 
-def records_wanted(domain: str, hostname: str, kind: DomainKind = DomainKind.LOCAL) -> list[WantedRecord]:
+def records_wanted(
+    domain: str, hostname: str, kind: DomainKind = DomainKind.LOCAL, return_path: str = ""
+) -> list[WantedRecord]:
     """The records for one domain served by the host `hostname`. A domain that is only passed on may send from
-    elsewhere: what its SPF says is not for us to say."""
+    elsewhere: what its SPF says is not for us to say. `return_path` is where its bounces come back to."""
     records = [wanted_mx(domain, hostname)]
     if kind is not DomainKind.RELAY:
         records.append(wanted_spf(domain))
+    records += return_path_wanted(return_path, hostname) if return_path else []
     return [*records, wanted_host(hostname), wanted_ptr(hostname)]
 
 
@@ -70,6 +73,14 @@ def wanted_mx(domain: str, hostname: str) -> WantedRecord:
 
 def wanted_spf(domain: str) -> WantedRecord:
     return WantedRecord(domain, "TXT", SPF, "only this host sends as the domain (SPF, RFC 7208)")
+
+
+def return_path_wanted(name: str, hostname: str) -> list[WantedRecord]:
+    """The records of a domain for return addresses alone."""
+    return [
+        WantedRecord(name, "MX", f"10 {hostname}.", "bounces come back here"),
+        WantedRecord(name, "TXT", SPF, "only this host sends under its return addresses (SPF, RFC 7208)"),
+    ]
 
 
 def wanted_host(hostname: str) -> WantedRecord:
@@ -82,15 +93,26 @@ def wanted_ptr(hostname: str, address: str = "") -> WantedRecord:
 
 
 async def check_domain(
-    resolver: Resolver, domain: str, hostname: str, kind: DomainKind = DomainKind.LOCAL
+    resolver: Resolver, domain: str, hostname: str, kind: DomainKind = DomainKind.LOCAL, return_path: str = ""
 ) -> list[CheckedRecord]:
     """Every record that the domain wants, as it stands now."""
-    mx, spf, host = await asyncio.gather(
+    mx, spf, back, host = await asyncio.gather(
         check_mx(resolver, domain, hostname),
         _spf_of(resolver, domain, kind),
+        check_return_path(resolver, return_path, hostname),
         _collect(check_host(resolver, hostname)),
     )
-    return [mx, *spf, *host]
+    return [mx, *spf, *back, *host]
+
+
+async def check_return_path(resolver: Resolver, name: str, hostname: str) -> list[CheckedRecord]:
+    """Those of a domain for return addresses; none where there is none."""
+    if not name:
+        return []
+    checked = await asyncio.gather(check_mx(resolver, name, hostname), check_spf(resolver, name))
+    return [
+        replace(one, wanted=wanted) for one, wanted in zip(checked, return_path_wanted(name, hostname), strict=True)
+    ]
 
 
 async def _spf_of(resolver: Resolver, domain: str, kind: DomainKind) -> list[CheckedRecord]:
@@ -153,6 +175,10 @@ async def _check_ptr(resolver: Resolver, hostname: str, address: str) -> Checked
 
 
 # --- in words, for the command line ---
+
+
+async def verify_return_path(resolver: Resolver, name: str, hostname: str) -> list[RecordFinding]:
+    return [_finding(one) for one in await check_return_path(resolver, name, hostname)]
 
 
 async def verify_mx(resolver: Resolver, domain: str, hostname: str) -> RecordFinding:

@@ -61,9 +61,18 @@ class Story:
 
     def verdicts(self) -> list[tuple[str, bool | None]]:
         """Where each recipient stands now, in words, and whether that is good news."""
+        failed = self._failed_later()
         return [
-            (f"{delivery.forward_path}: {_standing(delivery)}", _GOOD[delivery.state]) for delivery in self.deliveries
+            (f"{delivery.forward_path}: {failed[delivery.id]}", False)
+            if delivery.id in failed
+            else (f"{delivery.forward_path}: {_standing(delivery)}", _GOOD[delivery.state])
+            for delivery in self.deliveries
         ]
+
+    def _failed_later(self) -> dict[DeliveryId | None, str]:
+        """Recipients whose server took the message, and said afterwards that it came to nothing."""
+        bounced = [e for e in self.events if e.kind == EventKind.RETURNED and e.detail.get("type") != "Transient"]
+        return {event.delivery: f"taken, but {_came_back(_Detail(event.detail))}" for event in bounced}
 
     def _attempt_lines(self) -> Iterator[Line]:
         for attempt, statuses in self.attempts:

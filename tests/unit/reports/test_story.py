@@ -85,3 +85,18 @@ def test_what_the_front_door_said_stands_behind_what_was_received() -> None:
         ("front-door", "front door: rdns: 192.0.2.1 has no name (+2); helo: client.test"),
         ("delivered", "a recipient: delivered into INBOX"),
     ]
+
+
+def test_what_came_back_later_is_the_last_word() -> None:
+    taken = delivery(1, "bob@x.test", DeliveryState.DELIVERED)
+    back = event(3, EventKind.RETURNED, 1, type="HardBounce", host="mx.x.test", reply="550 5.1.1 gone")
+    told = Story(MESSAGE, (taken,), (event(1, EventKind.DELIVERED, 1, host="mx.x.test"), back), ())
+    assert told.verdicts() == [("bob@x.test: taken, but came back from mx.x.test: 550 5.1.1 gone", False)]
+    late = event(3, EventKind.RETURNED, 1, type="Transient", host="mx.x.test", reply="451 busy")
+    told = Story(MESSAGE, (taken,), (late,), ())
+    assert told.verdicts() == [("bob@x.test: delivered", True)]
+    assert told.lines()[0].text == "bob@x.test: a delay was reported from mx.x.test: 451 busy"
+    forged = event(3, EventKind.RETURNED, 1, type="HardBounce", address="carl@y.test", unproven="yes")
+    assert Story(MESSAGE, (taken,), (forged,), ()).lines()[0].text == (
+        "bob@x.test: came back, at carl@y.test (nothing proves that)"
+    )

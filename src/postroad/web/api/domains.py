@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from postroad.accounts.returnpaths import usual_name
 from postroad.ports.store import DomainKind, DomainRecord
 from postroad.reports.dnscheck import CheckedRecord, Standing, WantedRecord, check_domain, records_wanted
 from postroad.web.api.problems import Trouble, not_found
@@ -32,6 +33,19 @@ class NewDomain(Struct, forbid_unknown_fields=True):
     name: Annotated[str, Meta(max_length=255, examples=["example.com"])]
     relay_to: Annotated[str, Meta(max_length=300, description="HOST or HOST:PORT")] = ""
     alias_of: Annotated[str, Meta(max_length=255)] = ""
+
+
+class ReturnPath(Struct):
+    """`name` is the domain of its return addresses, empty where it is the server's own; `proposed` a good one."""
+
+    name: str
+    proposed: str
+
+
+class NewReturnPath(Struct, forbid_unknown_fields=True):
+    """Left out: the proposed one."""
+
+    name: Annotated[str, Meta(max_length=255, examples=["bounces.example.com"])] = ""
 
 
 class Wanted(Struct):
@@ -96,7 +110,8 @@ async def remove_domain(call: Call, *, domain: DomainName) -> None:
 async def get_records(call: Call, *, domain: DomainName) -> WantedRecords:
     """The DNS records that a domain wants."""
     record = await _found(call, domain)
-    wanted = records_wanted(record.name, call.services.hostname, record.kind)
+    back = await call.services.administration.return_paths.of_domain(record.name)
+    wanted = records_wanted(record.name, call.services.hostname, record.kind, back)
     return WantedRecords([_wanted(one) for one in wanted])
 
 
@@ -104,8 +119,33 @@ async def verify_domain(call: Call, *, domain: DomainName) -> CheckedRecords:
     """Ask DNS now whether it has the records that a domain wants."""
     record = await _found(call, domain)
     call.services.resolver.forget()
-    checked = await check_domain(call.services.resolver, record.name, call.services.hostname, record.kind)
+    back = await call.services.administration.return_paths.of_domain(record.name)
+    checked = await check_domain(call.services.resolver, record.name, call.services.hostname, record.kind, back)
     return CheckedRecords(all(one.good for one in checked), [_checked(one) for one in checked])
+
+
+async def get_return_path(call: Call, *, domain: DomainName) -> ReturnPath:
+    """Where bounces come back to of what streams send from a domain."""
+    record = await _found(call, domain)
+    return await _return_path(call, record)
+
+
+async def set_return_path(call: Call, *, domain: DomainName, body: NewReturnPath) -> ReturnPath:
+    """Have them come back to a domain of their own, whose DNS leads here. Look at `records` and `verify` next."""
+    record = await _found(call, domain)
+    await call.services.administration.return_paths.set_of_domain(record.name, body.name, by=call.actor)
+    return await _return_path(call, record)
+
+
+async def clear_return_path(call: Call, *, domain: DomainName) -> None:
+    """Have them come back to the server's own domain again."""
+    record = await _found(call, domain)
+    await call.services.administration.return_paths.clear_of_domain(record.name, by=call.actor)
+
+
+async def _return_path(call: Call, record: DomainRecord) -> ReturnPath:
+    name = await call.services.administration.return_paths.of_domain(record.name)
+    return ReturnPath(name, usual_name(record.name))
 
 
 async def _found(call: Call, name: str) -> DomainRecord:
@@ -135,5 +175,8 @@ ROUTES = (
     Route("GET", "/domains/{domain}", READ, get_domain),
     Route("DELETE", "/domains/{domain}", WRITE, remove_domain, 204, refuses=True),
     Route("GET", "/domains/{domain}/records", READ, get_records),
+    Route("GET", "/domains/{domain}/return-path", READ, get_return_path),
+    Route("PUT", "/domains/{domain}/return-path", WRITE, set_return_path, refuses=True),
+    Route("DELETE", "/domains/{domain}/return-path", WRITE, clear_return_path, 204, refuses=True),
     Route("POST", "/domains/{domain}/verify", READ, verify_domain),
 )

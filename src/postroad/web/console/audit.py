@@ -92,6 +92,8 @@ _ONESELF: dict[str, str] = {Action.SIGNED_IN: "signed in", Action.SIGN_IN_REFUSE
 _SENTENCES: dict[str, tuple[str, str]] = {
     Action.DOMAIN_ADDED: ("added the domain", ""),
     Action.DOMAIN_REMOVED: ("removed the domain", ""),
+    Action.RETURN_PATH_SET: ("set the return path of", ""),
+    Action.RETURN_PATH_CLEARED: ("took back the return path of", ""),
     Action.ACCOUNT_ADDED: ("added the account", ""),
     Action.ACCOUNT_REMOVED: ("removed the account", "with its mail"),
     Action.ACCOUNT_PASSWORD: ("set the password of", ""),

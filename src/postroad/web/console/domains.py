@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from postroad.accounts.domains import read_relay
 from postroad.accounts.names import read_domain
+from postroad.accounts.returnpaths import usual_name
 from postroad.ports.store import AccountRecord, AliasRecord, DomainKind, DomainRecord, Refused, Tx
 from postroad.reports.dnscheck import CheckedRecord, Standing, check_domain, records_wanted
 from postroad.web.console.forms import Form, Wrong, about, actor_of, count, deeds, errors_of, read_form, services_of
@@ -117,9 +118,11 @@ async def show_domain(request: Request) -> Response:
         return tx.accounts.list(name), tx.aliases.list(name), others
 
     accounts, aliases, names = await services.store.read(read)
+    back = await services.administration.return_paths.of_domain(name)
     return page(
         request, "domain.html", record=record, name=readable(name), leads_to=leads_to(record), kinds=KINDS,
-        wanted=records_wanted(name, services.hostname, record.kind), accounts=accounts, aliases=aliases, names=names,
+        wanted=records_wanted(name, services.hostname, record.kind, back), accounts=accounts, aliases=aliases,
+        names=names, back=back, proposed=usual_name(name), hostname=services.hostname,
     )  # fmt: skip
 
 
@@ -161,7 +164,8 @@ async def _check(request: Request, record: DomainRecord) -> list[CheckedRecord] 
     services = services_of(request)
     try:
         async with asyncio.timeout(DNS_PATIENCE):
-            return await check_domain(services.resolver, record.name, services.hostname, record.kind)
+            back = await services.administration.return_paths.of_domain(record.name)
+            return await check_domain(services.resolver, record.name, services.hostname, record.kind, back)
     except TimeoutError:
         return None
 
@@ -173,6 +177,21 @@ async def _verify(request: Request, _: Form) -> Response:
         return await show_records(request)
     record = await _find(request)
     return done(request, f"domains/{record.name}", "DNS has been asked anew.", kind="note")
+
+
+async def _return_path(request: Request, form: Form) -> Response:
+    """Where bounces come back to: a domain of its own, or (an empty field) the server's."""
+    record, paths = await _find(request), services_of(request).administration.return_paths
+    wanted = form.text("back")
+    if wanted:
+        back = (await paths.set_of_domain(record.name, wanted, by=actor_of(request))).name
+        words = f"Bounces come back to {readable(back)}. Now put its records into DNS."
+    elif await paths.of_domain(record.name):
+        await paths.clear_of_domain(record.name, by=actor_of(request))
+        words = "Bounces come back to the server's own domain again."
+    else:
+        words = "Bounces come back to the server's own domain, as before."
+    return done(request, f"domains/{record.name}", words)
 
 
 async def _remove(request: Request, _: Form) -> Response:
@@ -197,7 +216,9 @@ ROUTES = [
     Route("/domains/new", new_domain),
     Route("/domains/new", add_domain, methods=["POST"]),
     Route("/domains/{name}", show_domain),
-    Route("/domains/{name}", deeds({"verify": _verify, "remove": _remove}), methods=["POST"]),
+    Route(
+        "/domains/{name}", deeds({"verify": _verify, "return-path": _return_path, "remove": _remove}), methods=["POST"]
+    ),
     Route("/domains/{name}/records", show_records),
     Route("/domains/{name}/glance", show_glance),
 ]

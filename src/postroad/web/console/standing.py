@@ -76,10 +76,36 @@ def _delivered(delivery: Delivery, details: _Details) -> Standing:
     if mailbox := detail.get("mailbox"):
         return Standing(delivery, "delivered", f"In the mailbox here, in {mailbox}, {{}}.", at=delivery.finished)
     host = detail.get("host") or "The next server"
+    if (later := _told_later(delivery, details, host)) is not None:
+        return later
     return Standing(
         delivery, "delivered", f"{host} took it {{}}.", str(detail.get("reply", "")), at=delivery.finished,
         next="From here on it is up to that server: ask there if it cannot be found.",
     )  # fmt: skip
+
+
+def _told_later(delivery: Delivery, details: _Details, host: str) -> Standing | None:
+    """What came back by mail after it had been taken: a bounce, or a complaint."""
+    back, spam = details.get(EventKind.RETURNED), details.get(EventKind.COMPLAINED)
+    if spam is not None:
+        happened = f"{host} took it {{}}, and the recipient complained of spam."
+        return Standing(delivery, "bounced", happened, next=_off(details), at=delivery.finished,
+                        report=str(spam.get("report", "")))  # fmt: skip
+    if back is None or back.get("type") == "Transient":
+        return None
+    doubt = " Nothing proves that this report is genuine." if back.get("unproven") else ""
+    happened = f"{host} took it {{}}, and reported afterwards that it failed.{doubt}"
+    return Standing(delivery, "bounced", happened, str(back.get("reply", "")), next=_off(details), at=delivery.finished,
+                    report=str(back.get("report", "")))  # fmt: skip
+
+
+def _off(details: _Details) -> str:
+    """Whether the recipient gets anything more."""
+    detail = details.get(EventKind.SUPPRESSED)
+    if detail is None:
+        return ""
+    way = "" if detail.get("reason") == "spam complaint" else ", until somebody takes that back (postroad suppression)"
+    return f"It gets nothing more on the stream {detail.get('stream', '')}{way}."
 
 
 def _bounced(delivery: Delivery, details: _Details) -> Standing:
@@ -100,6 +126,7 @@ def _failed(delivery: Delivery, details: _Details, badge: str, happened: str) ->
         told = f"Its sender, {sent['to']}, was told." if sent.get("to") else "Its sender was told."
     elif withheld is not None:
         told = f"Nobody was told: {withheld.get('why', 'there is nobody to tell')}."
+    told = f"{told} {_off(details)}".strip()
     status = delivery.last_status
     return Standing(
         delivery, badge, happened, str(status) if status else "", status.cause if status else "", told,

@@ -51,6 +51,23 @@ class TestDomains:
         assert records[0]["type"] == "MX"
         assert records[0]["value"] == "10 mail.example.test."
 
+    async def test_bounces_get_a_domain_of_their_own(self, api: Api) -> None:
+        await with_domain(api)
+        path = "/domains/example.com/return-path"
+        assert await api.get(path) == {"name": "", "proposed": "bounces.example.com"}
+        assert (await api.send("PUT", path, {}))["name"] == "bounces.example.com"
+        assert (await api.send("PUT", path, {"name": "Back.Example.com"}))["name"] == "back.example.com"
+        records = (await api.get("/domains/example.com/records"))["items"]
+        wanted = [(row["name"], row["type"], row["value"]) for row in records if row["name"] == "back.example.com"]
+        assert wanted == [
+            ("back.example.com", "MX", "10 mail.example.test."),
+            ("back.example.com", "TXT", '"v=spf1 mx -all"'),
+        ]
+        assert "not a domain name" in await api.refused("PUT", path, 409, {"name": "exa mple"})
+        await api.send("DELETE", path, status=204)
+        assert "no return path of its own" in await api.refused("DELETE", path, 409)
+        await api.refused("PUT", "/domains/far.test/return-path", 404, {})
+
     async def test_what_does_not_fit_is_refused_in_words(self, api: Api) -> None:
         await with_domain(api)
         assert "there already" in await api.refused("POST", "/domains", 409, {"name": "example.com"})

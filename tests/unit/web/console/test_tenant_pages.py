@@ -39,7 +39,7 @@ def checked(monkeypatch):
     """What DNS is said to have; no look-up leaves the test."""
     found: list[CheckedRecord] = []
 
-    async def check_domain(resolver, domain, hostname, kind):
+    async def check_domain(resolver, domain, hostname, kind, back):
         return found
 
     monkeypatch.setattr(domains, "check_domain", check_domain)
@@ -61,6 +61,19 @@ class TestDomains:
         shown = words(await alice.get("domains/example.com"))
         assert "Added example.com. Now put its records into DNS." in shown
         assert "Nobody has a mailbox here yet." in shown
+
+    async def test_bounces_get_a_domain_of_their_own(self, alice):
+        await alice.post("domains/new", {"name": "example.com", "kind": "local"})
+        assert "such as bounces.example.com , would be better" in words(await alice.get("domains/example.com"))
+        await alice.post("domains/example.com", {"do": "return-path", "back": "bounces.example.com"})
+        shown = words(await alice.get("domains/example.com"))
+        assert "Now put its records into DNS." in shown
+        assert "come back to bounces.example.com . Its records are among those above." in shown
+        refused = await alice.post("domains/example.com", {"do": "return-path", "back": "no such name"})
+        assert refused.status_code == 422
+        for told in ("again", "as before"):
+            await alice.post("domains/example.com", {"do": "return-path", "back": ""})
+            assert told in words(await alice.get("domains/example.com"))
 
     async def test_one_that_is_passed_on_and_another_name(self, alice):
         await alice.post("domains/new", {"name": "b.example", "kind": "relay", "relay_to": "[2001:db8::1]:2525"})

@@ -166,6 +166,17 @@ class TestStanding:
     def test_delivered(self):
         here = standing(delivery(state=DeliveryState.DELIVERED), [event(1, EventKind.DELIVERED, mailbox="INBOX")])
         assert here.happened == "In the mailbox here, in INBOX, {}."
+        back = event(2, EventKind.RETURNED, type="HardBounce", reply="550 5.1.1 gone", report="0abc", unproven="yes")
+        came = standing(
+            delivery(state=DeliveryState.DELIVERED), [event(1, EventKind.DELIVERED, host="mx.x.test"), back]
+        )
+        assert came.happened.startswith("mx.x.test took it {}, and reported afterwards that it failed. Nothing proves")
+        assert (came.badge, came.reply, came.report) == ("bounced", "550 5.1.1 gone", "0abc")
+        off = event(3, EventKind.SUPPRESSED, stream="outbound", reason="spam complaint")
+        spam = standing(delivery(state=DeliveryState.DELIVERED), [event(2, EventKind.COMPLAINED, report="0abc"), off])
+        assert spam.next == "It gets nothing more on the stream outbound."
+        late = standing(delivery(state=DeliveryState.DELIVERED), [event(2, EventKind.RETURNED, type="Transient")])
+        assert late.badge == "delivered"
         there = standing(
             delivery(state=DeliveryState.DELIVERED), [event(1, EventKind.DELIVERED, host="mx.far.test", reply="250 ok")]
         )

@@ -151,7 +151,9 @@ def test_what_we_add():
     assert (found["x-pm-message-id"], found["x-pm-tag"]) == ("u-1", "welcome")
 
 
-@pytest.mark.parametrize("name", ["run.exe", "RUN.EXE", "a.b.Scr", "x.msi.", "x.vbs  ", "x.exe\t", "x. exe", "page.hta"])
+@pytest.mark.parametrize(
+    "name", ["run.exe", "RUN.EXE", "a.b.Scr", "x.msi.", "x.vbs  ", "x.exe\t", "x. exe", "page.hta"]
+)
 def test_forbidden_files(name):
     code, text = problem(attachments=[file(name)])
     assert code == 411
