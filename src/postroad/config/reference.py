@@ -26,8 +26,6 @@ _LISTS = {
     '`POSTROAD_SCANNER="rspamd=milter:127.0.0.1:11332"` sets them all, by name and address.\n',
     "tls_policy": "One table for each destination of which more, or less, is asked than `[delivery] tls` says.\n"
     '`POSTROAD_TLS_POLICY="example.com=verify"` sets them all, by domain and what is asked.\n',
-    "tls_policy": "One table for each destination of which more, or less, is asked than `[delivery] tls` says.\n"
-    '`POSTROAD_TLS_POLICY="example.com=verify"` sets them all, by domain and what is asked.\n',
     "dns_list": "One table for each list of clients in DNS; a zone may have several, with other codes.\n"
     '`POSTROAD_DNS_LIST="zen.example.org=10"` sets them all, by zone and weight.\n',
     "route": "One table for each way; the first that fits decides. What fits none goes by its domain alone.\n",

@@ -577,7 +577,8 @@ class Conversation:
         if not self.opened.done():
             why = status(451, "4.4.2", f"the conversation with {self.target.host} broke off", text)
             if self._handshaking and self.target.needs_tls:
-                why = self._insecure(f"{self.target.host} does not prove who it is, or its TLS fails", text)
+                reason = text.removeprefix("TLS: ")[:200]
+                why = self._insecure(f"TLS with {self.target.host} failed: {reason}", "the handshake failed")
             self.opened.set_result(self.failure(why))
         while self._transactions:
             transaction = self._transactions.popleft()
