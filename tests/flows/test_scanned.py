@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -11,6 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from postroad.app.check import Grade, _scanners
+from postroad.intake.commit import Prepared
+from postroad.intake.transaction import MailTransaction
+from postroad.mail.address import parse_forward_path, parse_reverse_path
+from postroad.mail.envelope import Origin
+from postroad.mail.status import Status
 from postroad.ports.ids import id_text
 from postroad.ports.store import DeliveryState
 from postroad.proto.milterwire import Step
@@ -395,6 +402,61 @@ async def test_a_client_that_goes_meanwhile_is_no_failure_of_the_scanner(tmp_pat
         slow.over.set()
         await until(lambda: _now(milter.open), lambda count: count == 0)
         assert not site.node.scanning.scanners[0].circuit._failures
+
+
+async def test_a_message_that_is_left_without_recipients_is_on_record(tmp_path: Path) -> None:
+    milter = FakeMilter({b"E": [fake.not_recipient(f"<{BOB}>") + fake.not_recipient(ALICE) + CONTINUE]})
+    async with one(tmp_path, milter) as site:
+        assert (await reply_to(site, ALICE, BOB))[-1].startswith("250")
+        (message,) = await site.messages()
+        found = states(await site.story(message.id))
+        assert found == {ALICE: DeliveryState.CANCELLED, BOB: DeliveryState.CANCELLED}
+
+
+async def test_wishes_that_cannot_be_done_are_left(tmp_path: Path) -> None:
+    wrong = fake.sender("no address at all") + fake.recipient("<nobody@here.test>") + fake.recipient("<a b>")
+    right = fake.recipient(f"<{ALICE}>", "NOTIFY=NEVER") + fake.sender("<new@far.test>", "RET=HDRS")
+    milter = FakeMilter()
+    async with one(tmp_path, milter) as site:
+        for words, sender in ((right + wrong, STRANGER), (wrong + right, "new@far.test")):
+            milter.script = {b"E": [words + CONTINUE]}
+            assert (await reply_to(site, BOB))[-1].startswith("250")
+            message = (await site.messages())[-1]
+            assert message.reverse_path == sender
+        assert set(states(await site.story(message.id))) == {ALICE, BOB}
+
+
+async def test_the_mail_of_the_http_api_is_shown_too(tmp_path: Path) -> None:
+    milter = FakeMilter({b"E": [fake.add("X-Seen", "yes") + CONTINUE, fake.REJECT]})
+    async with one(tmp_path, milter) as site:
+        intake, origin = site.node.intake, Origin("api", "0c1", "192.0.2.7", 0, "", "shop")
+        prepared = []
+        for _ in range(2):
+            milter.script = {b"E": [fake.REJECT]} if prepared else milter.script
+            mail = intake.begin(origin, parse_reverse_path(ALICE))
+            assert isinstance(mail, MailTransaction)
+            await intake.bounce_or_take(mail, parse_forward_path(BOB))
+            prepared.append(await intake.prepare(mail, intake.spool(mail), letter(ALICE, BOB)))
+        ready, refused = prepared
+        assert isinstance(ready, Prepared)
+        assert isinstance(refused, Status)
+        assert refused.reply_code == 550
+        assert [answer.is_success for answer in await intake.commit_all([ready])] == [True]
+        assert b"\r\nX-Seen: yes\r\n" in await received(site)
+        assert milter.macros(b"M")["{auth_authen}"] == "shop"
+
+
+async def test_check_says_who_answers(tmp_path: Path) -> None:
+    milter = FakeMilter()
+    async with running_milter(milter), scanned(tmp_path, milter) as site:
+        settings = site.node.settings
+        (found,) = [finding async for finding in _scanners(settings)]
+        assert (found.grade, found.area) == (Grade.OK, "scanners")
+        assert found.text.startswith("m0 answers (version 6, adds fields")
+        gone = dataclasses.replace(settings.scanner[0], url=f"milter:unix:{tmp_path}/nobody")
+        (found,) = [finding async for finding in _scanners(dataclasses.replace(settings, scanner=(gone,)))]
+        assert found.grade is Grade.PROBLEM
+        assert "mail is put off" in found.text
 
 
 async def test_few_conversations_are_shared(tmp_path: Path) -> None:

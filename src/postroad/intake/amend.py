@@ -26,14 +26,18 @@ _log = log.get("scanners")
 
 async def amend(mail: MailTransaction, changes: Changes, resolve: Resolve) -> None:
     """Raises StoreUnavailable."""
+    planned, recipients = dict(mail.planned), mail.recipients
     if changes.sender is not None:
         _change_sender(mail, changes.sender)
     for path in changes.removed:
         _remove(mail, path)
     for wanted in changes.added:
         await _add(mail, wanted, resolve)
-    if changes.discard or not mail.planned:
-        mail.discard(f"scanner {changes.discard}" if changes.discard else NOBODY_LEFT)
+    if not mail.planned:
+        mail.planned, mail.recipients = planned, recipients  # on record
+        mail.discard(NOBODY_LEFT)
+    elif changes.discard:
+        mail.discard(f"scanner {changes.discard}")
     elif changes.quarantine:
         mail.hold(changes.quarantine)
 

@@ -260,7 +260,8 @@ class Intake:
         """DATA: where the body goes. The message gets its id and its time here."""
         transaction.message = MessageId(self._services.ids.new())
         transaction.received = self._clock.now()
-        return self._spool_for(transaction)(
+        kind = Spool if self._scanning is None else self._spool_for(transaction, self._scanning)
+        return kind(
             self._services.blobs,
             self._budget,
             blob=BlobId(transaction.message),
@@ -269,11 +270,10 @@ class Intake:
             max_header=self._policy.max_header_size,
         )
 
-    def _spool_for(self, transaction: MailTransaction) -> type[Spool]:
+    def _spool_for(self, transaction: MailTransaction, scanning: Scanning) -> type[Spool]:
         """What scanners look at is stored when they have spoken."""
-        if self._scanning is None or transaction.is_report or not self._scanning.looks_at(transaction.origin.service):
-            return Spool
-        return DraftSpool
+        is_seen = not transaction.is_report and scanning.looks_at(transaction.origin.service)
+        return DraftSpool if is_seen else Spool
 
     async def _scan(self, transaction: MailTransaction, spool: DraftSpool, flags: BodyFlag) -> BodyFlag | Status:
         """What scanners say of a whole message. It is changed as they wish: its facts now, or the refusal."""

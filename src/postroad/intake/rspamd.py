@@ -170,7 +170,7 @@ class Said:
     """What Rspamd answered, as far as it makes sense."""
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
-        self.action = str(answer.get("action") or "no action")
+        self.action = _line(str(answer.get("action") or "no action"))
         self.score, self.limit = _number(answer.get("score")), _number(answer.get("required_score"))
         self.milter = _table(answer.get("milter"))
         self.words = _line(str(_table(answer.get("messages")).get("smtp_message") or ""))

@@ -29,6 +29,7 @@ from postroad.proto.smtp.parameters import RcptParameters
 MAX_FAILURES = 3  # in a row, before a scanner is left alone
 FORGOTTEN = 20  # rests, after which an old failure no longer counts
 MOST = 540.0  # seconds for a whole message: clients give up after ten minutes (RFC 5321 §4.5.3.2.6)
+MAX_TEXT = 2000  # characters of one of its texts
 MAX_WORDS = 12  # of what a scanner did to a message, that are kept
 
 _PROGRAMS = frozenset((API_SERVICE, TRUSTED_SERVICE))
@@ -60,7 +61,7 @@ class Changes:
         self.sender = more.sender or self.sender
         self.added += more.added
         self.removed += more.removed
-        self.quarantine = self.quarantine or more.quarantine
+        self.quarantine = self.quarantine or printable(more.quarantine)
         self.discard = self.discard or more.discard
 
 
@@ -288,7 +289,9 @@ class Scan:
             if talk not in self._down and (refused := await self._ask_one(talk, question)) is not None:
                 name = talk.scanner.settings.name
                 _count(COUNTERS.scan_refusals, name)
-                return refused.because(f"{SCANNER}{name} at {stage}: {refused.cause or refused}{self._took(talk)}")
+                return refused.because(
+                    f"{SCANNER}{name} at {stage}: {printable(refused.cause or str(refused))}{self._took(talk)}"
+                )
         return None
 
     async def _ask_one(self, talk: Talk, question: Callable[[Talk], Awaitable[Status | None]]) -> Status | None:
@@ -313,7 +316,7 @@ class Scan:
 
     def _failed(self, talk: Talk, failure: ScannerFailed) -> Status | None:
         """It is not asked about this message again; what becomes of that is a setting."""
-        settings, reason = talk.scanner.settings, str(failure)
+        settings, reason = talk.scanner.settings, printable(str(failure))
         talk.close()
         self._down[talk] = reason
         _count(COUNTERS.scan_failures, settings.name)
@@ -328,7 +331,7 @@ class Scan:
         step = SCANNER + talk.scanner.settings.name
         if talk in self._down:
             return Verdict(step, Kind.NOTE, f"not asked: {self._down[talk]}{self._took(talk)}")
-        said, more = ", ".join(talk.words[:MAX_WORDS]), len(talk.words) - MAX_WORDS
+        said, more = printable(", ".join(talk.words[:MAX_WORDS])), len(talk.words) - MAX_WORDS
         words = f"{said or 'nothing against it'}{f' and {more} more' if more > 0 else ''}"
         return Verdict(step, self._kinds.get(talk, Kind.PASS), words + self._took(talk))
 
@@ -364,6 +367,11 @@ class Scanning:
         else:
             _log.info("a scanner works again", scanner=settings.name)
         self.alarm(settings, reason)
+
+
+def printable(text: str) -> str:
+    """A scanner's words as a row and a line can hold them."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:MAX_TEXT]).strip()
 
 
 def _kind(service: str) -> str:
