@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def mailbox(line):
     return taken(f"{found.local_part.decode()}@{domain}") or taken(f'"{quoted}"@{domain}')
 
 
+@cache
 def decided(diagnosis):
     """What the page says of a class: (envelope, header field)."""
     rows = re.findall(r"^\| (`[A-Z].*?) \| (taken|refused) \| (read|as it comes) \|", PAGE.read_text("utf-8"), re.M)
