@@ -55,6 +55,11 @@ class Explanation(Struct, frozen=True):
     doc: str
     facts: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def fault_is_ours(self) -> bool:
+        """What is known of our side bears on it."""
+        return self.fault not in (FAULTS[Fault.RECIPIENT], FAULTS[Fault.NETWORK], FAULTS[Fault.RECEIVER])
+
 
 def read_reply(text: str) -> Status:
     """A reply as people paste it: of one line or several, with or without codes, with a log's words around it."""

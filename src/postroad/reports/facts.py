@@ -31,6 +31,11 @@ def plain_facts(*, recipient: str = "", sender: str = "", hello: str = "") -> Fa
     )
 
 
+def about_recipient(facts: Facts, recipient: str) -> Facts:
+    """The same for one recipient."""
+    return structs.replace(facts, recipient=recipient, domain=_domain(recipient))
+
+
 def _domain(address: str) -> str:
     return address.rpartition("@")[2].lower() if "@" in address else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from postroad.content.classify import classify
+from postroad.content.explain import Facts
 from postroad.ports.ids import DeliveryId, MessageId, id_text, parse_id
 from postroad.ports.sending import ServerRecord
 from postroad.ports.store import Attempt, Delivery, Event, Message, QueueFilter, Tx
 from postroad.ports.uuids import parse_uuid, uuid_text
-from postroad.reports.facts import plain_facts
+from postroad.reports.facts import about_recipient, gather, plain_facts, source_addresses
 from postroad.reports.story import Story, read_story
 from postroad.web.console.forms import actor_of, count, read_form, services_of
 from postroad.web.console.queue import DEEDS, Deed
@@ -26,6 +29,7 @@ from postroad.web.console.timeline import PHASES, Phase, bar, life, steps, summe
 
 SHOWN = 50  # recipients on the page, those that need eyes first
 DIALOGUE_LINES = 2000
+DNS_PATIENCE = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,10 @@ async def show(request: Request) -> Response:
     tries = [tried(attempt, len(statuses)) for attempt, statuses in story.attempts]
     words = headline(story.deliveries)
     phases = life(story, tries, now)
+    shown = people(story, await our_facts(request, story))
     return page(
         request, "message.html", fragment="message_state", known=found, story=story, message=story.message,
-        words=words, people=people(story, services_of(request).hostname), others=max(len(story.deliveries) - SHOWN, 0),
+        words=words, people=shown, others=max(len(story.deliveries) - SHOWN, 0),
         steps=steps(story, tries), life=summed(phases), life_bar=bar(phases, words=_life_words(phases)),
         longest=max((one.seconds for one in tries), default=0.0), bar=bar, deeds=deeds_for, phases=PHASES,
         uuid=uuid_text(story.message.id), view=request.query_params.get("view", ""),
@@ -88,21 +93,34 @@ async def _known(request: Request) -> Known | Response:
     return found if found.ident == ident else RedirectResponse(url(f"messages/{found.ident}"), 303)
 
 
-def people(story: Story, hello: str = "") -> list[Standing]:
-    """The recipients that are shown, those that need eyes first. `hello` is our host name."""
+async def our_facts(request: Request, story: Story) -> Facts:
+    """What bears on the worst refusal, for all of them: it is our side that is told of. Whoever looks does not wait
+    long for DNS."""
+    services = services_of(request)
+    facts = plain_facts(sender=story.message.reverse_path, hello=services.hostname)
+    refused = [each.last_status for each in story.deliveries if each.last_status and not each.last_status.is_success]
+    if not refused:
+        return facts
+    try:
+        async with asyncio.timeout(DNS_PATIENCE):
+            return await gather(
+                classify(refused[0]), facts, resolver=services.resolver, store=services.store,
+                now=services.clock.now(), sources=source_addresses(services.settings),
+            )  # fmt: skip
+    except TimeoutError:
+        return facts
+
+
+def people(story: Story, facts: Facts | None = None) -> list[Standing]:
+    """The recipients that are shown, those that need eyes first."""
     events: dict[DeliveryId, list[Event]] = defaultdict(list)
     for event in story.events:
         if event.delivery is not None:
             events[event.delivery].append(event)
     shown = sorted(story.deliveries, key=lambda delivery: GRAVITY.index(delivery.state))[:SHOWN]
-    sender = story.message.reverse_path
+    known = facts or Facts()
     return [
-        standing(
-            delivery,
-            events[delivery.id],
-            plain_facts(recipient=delivery.forward_path, sender=sender, hello=hello),
-        )
-        for delivery in shown
+        standing(delivery, events[delivery.id], about_recipient(known, delivery.forward_path)) for delivery in shown
     ]
 
 
