@@ -13,7 +13,6 @@ from postroad.reports.search import Search, parse
 from postroad.reports.statistics import Span, Statistics, StatKind
 from postroad.testing.site import ALICE, BOB, running_site, until
 
-
 COMMITTED = timedelta(seconds=0.5)  # by then what has an id is in the rows, on a busy machine too
 
 
