@@ -97,11 +97,12 @@ def tie(returned: Returned, deliveries: Sequence[Delivery], may_be: Callable[[De
     be meant, it is that one.
     """
     possible = [delivery for delivery in deliveries if may_be(delivery)]
+    others = {_key(each.forward_path) for each in deliveries if each not in possible}
     tied: list[Tied] = []
     for said in returned.recipients:
         names = {_key(name) for name in (said.address, said.original) if name}
         meant = [each for each in possible if names & {_key(each.forward_path), _key(each.orig)}]
-        if not meant and len(possible) == 1 and len(returned.recipients) == 1:
+        if not meant and len(possible) == 1 and len(returned.recipients) == 1 and not names & others:
             meant = possible
         tied += [Tied(each, said) for each in meant if each not in [known.delivery for known in tied]]
     if not returned.recipients and len(possible) == 1:

@@ -98,3 +98,17 @@ def test_anything_is_read_or_refused(text):
     except SrsError:
         return
     raise AssertionError("nobody guesses a tag")
+
+
+@pytest.mark.parametrize(
+    ("sender", "domain", "made"),
+    [
+        ("alice", "example.com", "SRS0=+E4pJSlu=JN=example.com=alice"),
+        ("Bob.Big+x", "sub.example.org", "SRS0=CjgQ511n=JN=sub.example.org=Bob.Big+x"),
+        ("SRS0=HHHH=TT=orig.test=carol", "first.test", "SRS1=4u0MlR6R=first.test==HHHH=TT=orig.test=carol"),
+    ],
+)
+def test_it_is_what_postsrsd_makes(sender, domain, made):
+    """As postsrsd 1.10 wrote them, with hashes of 8 characters; it reads ours too."""
+    shared = Srs(b"thesecret")
+    assert shared.rewritten(sender, domain, today=301) == made
