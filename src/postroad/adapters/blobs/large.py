@@ -52,23 +52,29 @@ class LargeWriter:
         return await self._run(self._finish)
 
     def discard(self) -> None:
-        """Leave nothing behind. A write that is under way in a thread clears up when it ends."""
+        """Leave nothing behind. A write that is under way in a thread clears up when it ends, else another thread does:
+        a thousand clients that break off at once would hold up the loop."""
         self._discarded = True
-        if self._step.acquire(blocking=False):
-            self._remove()
-            self._step.release()
+        if self._fd < 0:
+            return
+        try:
+            self._threads.submit(self._guarded, _nothing)
+        except RuntimeError:  # the threads have ended, and so has the loop
+            self._guarded(_nothing)
 
     async def _run(self, step: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._guarded, step)
         except OSError as error:
-            self.discard()
             raise failure(error) from error
 
     def _guarded(self, step: Callable[[], T]) -> T:
         with self._step:
             try:
                 return step()
+            except OSError:
+                self._discarded = True
+                raise
             finally:
                 if self._discarded:
                     self._remove()
@@ -101,3 +107,6 @@ class LargeWriter:
         os.close(self._fd)
         self._fd = -1
         return BlobPlace(final.name, FIXED_SIZE + len(self._envelope), self._length)
+
+
+def _nothing() -> None: ...

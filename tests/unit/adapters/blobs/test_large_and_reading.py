@@ -75,6 +75,16 @@ async def test_what_is_discarded_leaves_nothing(blobs):
     await writer.write(b"x" * 300_000)
     assert list(blobs.large.glob("*.part")) != []
     writer.discard()
+    async with asyncio.timeout(10):  # a thread takes it away
+        while list(blobs.large.iterdir()):
+            await asyncio.sleep(0)
+
+
+async def test_what_is_discarded_behind_the_end_leaves_nothing(blobs):
+    writer = blobs.create(BlobId(6), b"")
+    await writer.write(b"x" * 300_000)
+    blobs.close()
+    writer.discard()
     assert list(blobs.large.iterdir()) == []
 
 
