@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Sequence
@@ -40,13 +41,9 @@ async def running(folder: Path, command: Sequence[str], ready: Path | int) -> As
                 assert process.poll() is None, f"{command[0]} exited:\n{log.read_text(errors='replace')}"
                 await asyncio.sleep(0.02)
         yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(20)
+    finally:  # at once: none of them has anything to save, and some take seconds to say goodbye
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
 
 
 def answers(where: Path | int) -> bool:
