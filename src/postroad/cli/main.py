@@ -35,6 +35,7 @@ COMMANDS = {
     "explain": "what an SMTP reply means, and what to do about it",
     "send": "compose and submit one message",
     "sendmail": "the classic sendmail entry, for programs",
+    "tls": "TLS with other servers: results, and what a domain asks of it",
     "ledger": "prove that every accepted recipient is accounted for",
     "lab": "the simulated internet alone, to test a set-up against",
 }

@@ -20,6 +20,7 @@ from postroad.web.api import (
     servers,
     statistics,
     streams,
+    tlsresults,
     tokens,
 )
 from postroad.web.api.access import admit
@@ -46,6 +47,7 @@ ROUTES = (
     *streams.ROUTES,
     *tokens.ROUTES,
     *statistics.ROUTES,
+    *tlsresults.ROUTES,
     *audit.ROUTES,
 )
 
