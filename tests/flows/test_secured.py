@@ -222,3 +222,20 @@ async def test_sessions_are_counted_by_day_and_domain(tmp_path: Path) -> None:
         (good,) = (row for _, row in rows if row.key.domain.startswith("sts."))
         assert good.key.policy_text.startswith("version: STSv1\nmode: enforce\nmx: mx.sts.")
         assert (good.key.host, good.key.source) == (f"mx.sts.{ROOT}", "127.0.0.1")
+        told = await site.run_json("tls", "results")
+        assert {(row["domain"].split(".")[0], row["result"]) for row in told[:1]} <= {(d, r) for d, _, r in found if r}
+        assert sum(row["sessions"] for row in told) == 6
+        assert "certificate-not-trusted" in await site.run("tls", "results", f"sts-testing.{ROOT}", "--days", "1")
+
+
+async def test_what_a_domain_asks_for_can_be_looked_up(tmp_path: Path) -> None:
+    async with secured(tmp_path) as (site, _):
+        for house, words in {
+            "dane": ("TLS and proof of who it is", "DANE"),
+            "sts": ("TLS and proof of who it is", "MTA-STS, mode enforce"),
+            "sts-list": ("it gets no mail", "sts"),
+            "old": ("nothing; TLS where it is offered", "nobody"),
+        }.items():
+            (row,) = await site.run_json("tls", "policy", f"{house}.{ROOT}")
+            assert (row["host"], row["needs"], row["by"]) == (f"mx.{house}.{ROOT}", *words)
+        await site.run("tls", "policy", "nullmx.test", code=1)

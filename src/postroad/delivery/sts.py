@@ -67,7 +67,9 @@ class StsPolicies:
         port: int = 443,
         timeout: float = 60.0,
         max_size: int = 65536,
+        keep: bool = True,
     ) -> None:
+        """Without `keep` nothing is written to the store."""
         self._resolver = resolver
         self._http = http
         self._store = store
@@ -75,6 +77,7 @@ class StsPolicies:
         self._port = port
         self._timeout = timeout
         self._max_size = max_size
+        self._keep = keep
         self._kept: dict[str, _Kept] = {}
         self._finding: dict[str, asyncio.Task[StsFound | None]] = {}
         self._renewing: set[asyncio.Task[None]] = set()
@@ -182,6 +185,8 @@ class StsPolicies:
             raise BadPolicy("it is no text") from error
 
     async def _save(self, record: StsRecord) -> None:
+        if not self._keep:
+            return
         try:
             await self._store.write(lambda tx: tx.tls.put_policy(record), lane=Lane.LOW)
         except StoreUnavailable as error:
