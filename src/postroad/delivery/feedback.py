@@ -238,21 +238,25 @@ class Feedback:
     def _write(self, tx: Tx, *, came: Came, message: Message, kind: EventKind, sure: bool) -> Done:
         """May run twice, and again after a crash: what this report has said already is not said again."""
         now, report = self._clock.now(), id_text(came.report.id)
-        tied = tie(came.returned, tx.deliveries.of_message(message.id), partial(self._may_be, came))
+        deliveries = tx.deliveries.of_message(message.id)
+        if not any(self._may_be(came, each) for each in deliveries):
+            return Done()  # it has gone to other domains than this return address is for
+        tied = tie(came.returned, deliveries, partial(self._may_be, came))
         known = {e.delivery for e in tx.events.of_message(message.id) if e.detail.get("report") == report}
-        fresh = [each for each in tied if each.delivery.id not in known]
-        events = [self._event(kind, each, came, now) for each in fresh]
-        made = [self._deactivation(message, each, came, now) for each in fresh] if sure else []
-        new = [record for record in made if record is not None and tx.suppressions.put(record)]
-        for record in new:
-            events.append(self._recorder.suppressed(_of(fresh, record), record))
+        events, off = [], []
+        for each in tied:
+            if each.delivery.id in known:
+                continue
+            events.append(self._event(kind, each, came, now))
+            record = self._deactivation(message, each, came, now) if sure else None
+            if record is not None and tx.suppressions.put(record):
+                events.append(self._recorder.suppressed(each.delivery, record))
+                off.append(record.address)
         if not tied and not known:
-            events.append(
-                self._recorder.came_back(kind, message.id, None, now, report=report, detail=_what(came, None))
-            )
+            what = _what(came, None)
+            events.append(self._recorder.came_back(kind, message.id, None, now, report=report, detail=what))
         tx.events.add(events)
-        names = tuple(each.delivery.forward_path for each in tied)
-        return Done(message.id, names, tuple(record.address for record in new))
+        return Done(message.id, tuple(each.delivery.forward_path for each in tied), tuple(off))
 
     def _event(self, kind: EventKind, tied: Tied, came: Came, now: datetime) -> Event:
         delivery = tied.delivery
@@ -290,10 +294,6 @@ def _what(came: Came, tied: Tied | None) -> dict[str, str]:
     if came.proof is None:
         detail["unproven"] = "yes"
     return detail
-
-
-def _of(fresh: Sequence[Tied], record: SuppressionRecord) -> Delivery:
-    return next(each.delivery for each in fresh if each.delivery.forward_path.lower() == record.address.lower())
 
 
 def _by_recipient(tag: StreamTag, returned: Returned) -> list[MessageQuery]:
