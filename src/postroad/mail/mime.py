@@ -91,7 +91,7 @@ def _finder(wanted: frozenset[bytes]) -> Callable[[bytes], list[tuple[bytes, byt
     others = [re.escape(name) for name in wanted if not name.startswith(_CONTENT)]
     entity = b"|".join(re.escape(name[len(_CONTENT) :]) for name in wanted if name.startswith(_CONTENT))
     names = b"|".join((*others, b"content-(?:%b)" % entity))
-    between = rb"(?:[ \t]|\r?\n[ \t])*:"  # "Subject : x", RFC 5322 §4.5
+    between = rb"[ \t]*(?:\r?\n[ \t]+)*:"  # "Subject : x", RFC 5322 §4.5
     return re.compile(rb"\n(?=[%b])(%b)%b(.*(?:\n[ \t].*)*)" % (first, names, between), re.IGNORECASE).findall
 
 

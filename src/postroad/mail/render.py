@@ -18,7 +18,7 @@ from msgspec import Struct
 from postroad.mail.addresses import Mailbox, parse_addresses
 from postroad.mail.dates import parse_date
 from postroad.mail.header import decode
-from postroad.mail.mime import Kind, Part, index, pack_sections
+from postroad.mail.mime import ENTITY_FIELDS, Kind, Part, index, pack_sections
 from postroad.mail.parameters import ContentType, Parameters, parse_disposition, strip_comments
 
 RENDERER = 1  # grows when a text would come out differently; stored ones of older versions are rendered anew when read
@@ -27,6 +27,7 @@ MAX_STORED = 200  # characters of subject, From and Message-ID that are kept for
 
 _QUOTABLE = bytes(range(1, 10)) + bytes((11, 12)) + bytes(n for n in range(14, 128) if n not in b'"\\')
 _NEVER = b"\r\n\x00"  # not in a quoted string; in our texts nowhere
+_RARE = ENTITY_FIELDS - {b"content-type", b"content-transfer-encoding"}
 _CACHED = 256  # longer values are not remembered
 
 
@@ -57,7 +58,7 @@ def render(content: bytes) -> Rendering:
         root.body_start,
         pack_sections(root),
         decode(get(b"message-id", b""))[:MAX_STORED],
-        decode(get(b"subject", b""))[:MAX_STORED],
+        decode(subject)[:MAX_STORED] if (subject := get(b"subject")) else "",
         _decoded(get(b"from", b""))[:MAX_STORED],
         parse_date(get(b"date", b"")),
     )
@@ -169,6 +170,8 @@ def _ascii_domain(domain: bytes) -> bytes:
 
 def _structure(content: bytes, part: Part) -> tuple[bytes, bytes]:
     """BODYSTRUCTURE and BODY of one part."""
+    if part.kind is Kind.LEAF and _RARE.isdisjoint(part.fields):
+        return _leaf(content, part)
     get = part.fields.get
     kind = part.content_type
     extension = _extension(part)
@@ -193,6 +196,19 @@ def _structure(content: bytes, part: Part) -> tuple[bytes, bytes]:
     if kind.type == b"TEXT":
         start = b"%b %d" % (start, _lines(content, part))
     return b"(%b %b %b)" % (start, md5, extension), b"(%b)" % start
+
+
+def _leaf(content: bytes, part: Part) -> tuple[bytes, bytes]:
+    """The same of a part that says nothing but its type and encoding, as most parts and nearly all plain mail do."""
+    kind, get = part.content_type, part.fields.get
+    start = b"%b NIL NIL %b %d" % (
+        _cached_kind(kind) if len(get(b"content-type", b"")) <= _CACHED else _kind(kind),
+        _encoding(get(b"content-transfer-encoding")),
+        part.body_end - part.body_start,
+    )
+    if kind.type == b"TEXT":
+        start = b"%b %d" % (start, _lines(content, part))
+    return b"(%b NIL NIL NIL NIL)" % start, b"(%b)" % start
 
 
 def _kind(kind: ContentType) -> bytes:
