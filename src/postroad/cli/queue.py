@@ -50,7 +50,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--server", default="", metavar="NAME", help="Sent by this project."),
         click.option("--stream", default="", metavar="NAME", help="Of this message stream."),
         click.option("--tag", default="", metavar="NAME", help="With this tag."),
-        click.option("--cause", default="", metavar="TEXT", help="Put off with this, as `--by cause` says it."),
+        click.option("--cause", default="", metavar="REASON", help="Put off for this reason, such as greylisted."),
         click.option("--older-than", default="", metavar="SPAN", help="Accepted longer ago, such as 2h or 3d."),
         click.option("--younger-than", default="", metavar="SPAN", help="Accepted within so long."),
     )

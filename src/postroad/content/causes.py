@@ -1,55 +1,26 @@
-"""What many refused recipients have in common: a reply with what differs from message to message taken out. Pure.
-
-`450 4.2.0 Greylisted, try again in 287 seconds` and the same with 12 seconds are one cause. A word with a digit or an
-at sign differs, whatever it is: a time, an address, a queue's id, a link with a token. No list of phrases is needed.
-"""
+"""What many refused recipients have in common: the reason that stands with their last reply. Pure."""
 
 from __future__ import annotations
 
-import json
-import re
-
-from postroad.mail.status import EnhancedCode, Status
-
-VARIED = "…"  # stands for what differs
-LONGEST = 160  # characters of a cause's words
-_VARYING = re.compile(r"\S*[\d@]\S*")
-_REPEATED = re.compile(rf"{VARIED}(?: {VARIED})+")
+from postroad.content.classify import reasoned
+from postroad.content.reasons import Reason, meaning
+from postroad.mail.status import Status
 
 
 def cause_of(status: Status | None) -> str:
-    """`450 4.2.0 Greylisted, try again in … seconds`; empty where nothing has been answered yet."""
-    if status is None:
-        return ""
-    return " ".join(part for part in (*_codes(status), _words(status.text)) if part)
+    """The name of the reason; empty where nothing has been answered yet."""
+    return "" if status is None else reasoned(status).reason
 
 
-def _codes(status: Status) -> tuple[str, str]:
-    return str(status.reply_code), str(status.enhanced) if status.enhanced else ""
-
-
-def _words(text: str) -> str:
-    words = _REPEATED.sub(VARIED, _VARYING.sub(VARIED, " ".join(text.split())))
-    if len(words) <= LONGEST:
-        return words
-    return f"{words[:LONGEST].rpartition(' ')[0] or words[:LONGEST]} {VARIED}"
-
-
-def cause_parts(cause: str) -> tuple[str, str, str]:
-    """Reply code, enhanced code and words of a cause."""
-    code, _, rest = cause.partition(" ")
-    enhanced, _, words = rest.partition(" ")
-    if EnhancedCode.parse(enhanced) is None:
-        return code, "", rest
-    return code, enhanced, words
+def cause_title(cause: str) -> str:
+    """A reason in words; what is none is told as it is."""
+    return meaning(Reason(cause)).title if cause in set(Reason) else cause
 
 
 def cause_pattern(cause: str) -> str:
-    """A LIKE pattern (ESCAPE '!') that the stored form of every status with this cause fits, and few others do.
+    """A LIKE pattern (ESCAPE '!') that the stored form of a status with this reason fits, and hardly any other does.
 
-    The stored form is JSON, `[450,"4.2.0","Greylisted, try again in 287 seconds", ...]`: see adapters.sql.values.
+    The stored form is JSON, `[450,"4.2.0","try later", ... ,"greylisted"]`: see adapters.sql.values.
     """
-    code, enhanced, words = cause_parts(cause)
-    literal = json.dumps(words, ensure_ascii=False)[1:-1]
-    escaped = literal.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return f'[{code},"{enhanced}","%' + escaped.replace(VARIED, "%").replace(" ", "%") + "%"
+    escaped = cause.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return f'[%,"{escaped}"]'

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from postroad.content.classify import reasoned
 from postroad.mail.envelope import Origin
 from postroad.mail.status import EnhancedCode, Status
 from postroad.mail.terms import RecipientTerms, Terms
@@ -83,7 +84,9 @@ def status_text(status: Status | None) -> str | None:
 def _status_text(status: Status) -> str:
     enhanced = str(status.enhanced) if status.enhanced else ""
     parts = (status.reply_code, enhanced, status.text, status.cause, status.remote, status.diagnostic)
-    return encode_json((*parts, status.reason) if status.reason else parts).decode()
+    if status.reply_code < 400:
+        return encode_json(parts).decode()  # nearly all
+    return encode_json((*parts, reasoned(status).reason)).decode()
 
 
 def status_of(text: str | None) -> Status | None:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 
+from postroad.content.causes import cause_title
 from postroad.ports.ids import DeliveryId, MessageId, id_text, parse_id
 from postroad.ports.store import MAX_SELECTION, DeliveryState, QueueFilter
 from postroad.queue.census import BANDS
@@ -101,7 +102,7 @@ def dest_words(dest: str) -> str:
 
 
 def cause_words(cause: str) -> str:
-    return "Not tried yet" if cause in ("", NO_REPLY) else cause
+    return "Not tried yet" if cause in ("", NO_REPLY) else cause_title(cause)
 
 
 def band_words(band: int) -> str:

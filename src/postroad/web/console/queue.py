@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from postroad.content.causes import cause_parts
 from postroad.ports.ids import DeliveryId, id_text, parse_id
 from postroad.ports.store import DeliveryState, QueueFilter
 from postroad.queue import view
@@ -90,7 +89,6 @@ class GroupRow:
     group: Group
     pick: str
     name: str
-    code: str  # of a cause
     more: str  # beside the name, in small print
     link: str  # the query of its recipients
     share: float  # of the largest group, 0 to 100
@@ -106,7 +104,7 @@ async def show_queue(request: Request) -> Response:
         return page(request, "queue.html", fragment="queue_groups", by=by, views=VIEWS, find=find, picture=None)
     rows = await _provider_rows(request) if by == "provider" else group_rows(picture, by)
     kept = await samples(services_of(request).store, services_of(request).clock, SPAN)
-    found = [row for row in rows if find in f"{row.code} {row.name}".lower()] if find else rows
+    found = [row for row in rows if find in row.name.lower()] if find else rows
     rest = {"dest": picture.rest_of_dests, "cause": picture.rest_of_causes}.get(by, 0)
     return page(
         request, "queue.html", fragment="queue_groups", by=by, views=VIEWS, find=find, picture=picture,
@@ -126,7 +124,7 @@ def _provider_row(share: view.Share, part: float) -> GroupRow:
     group = Group(share.key, share.queued, share.held, share.oldest)
     name = "dest" if ":" in share.key else "provider"
     words = dest_words(share.key) if name == "dest" else share.key
-    return GroupRow(group, f"{name}:{share.key}", words, "", share.last_text, Scope({name: share.key}).query, part)
+    return GroupRow(group, f"{name}:{share.key}", words, share.last_text, Scope({name: share.key}).query, part)
 
 
 def _census(request: Request) -> Census:
@@ -147,22 +145,20 @@ def group_rows(picture: Picture, by: str) -> list[GroupRow]:
 
 def _dest_row(group: Group, share: float) -> GroupRow:
     link = Scope({"dest": group.key}).query
-    return GroupRow(group, f"dest:{group.key}", dest_words(group.key), "", cause_words(group.cause), link, share)
+    return GroupRow(group, f"dest:{group.key}", dest_words(group.key), cause_words(group.cause), link, share)
 
 
 def _cause_row(group: Group, share: float) -> GroupRow:
     key = group.key or NO_REPLY
-    code, enhanced, words = cause_parts(group.key)
     others = len(group.dests) - 1
     more = dest_words(group.dest) + (f" and {count(others, 'other destination')}" if others > 0 else "")
-    name = words or cause_words(group.key)
     link = Scope({"cause": key}).query
-    return GroupRow(group, f"cause:{key}", name, f"{code} {enhanced}".strip(), more, link, share)
+    return GroupRow(group, f"cause:{key}", cause_words(group.key), more, link, share)
 
 
 def _age_row(group: Group, share: float) -> GroupRow:
     link, words = Scope({"age": group.key}).query, band_words(int(group.key))
-    return GroupRow(group, f"age:{group.key}", words, "", cause_words(group.cause), link, share)
+    return GroupRow(group, f"age:{group.key}", words, cause_words(group.cause), link, share)
 
 
 _ROWS = {"dest": _dest_row, "cause": _cause_row, "age": _age_row}

@@ -18,6 +18,7 @@ from postroad.adapters.sql.values import (
     time_of,
     time_or_none,
 )
+from postroad.content.classify import reasoned
 from postroad.mail.envelope import Origin, TlsInfo
 from postroad.mail.status import EnhancedCode, Status, status
 
@@ -46,7 +47,7 @@ def test_no_time():
     ],
 )
 def test_outcomes_survive(outcome):
-    assert status_of(status_text(outcome)) == outcome
+    assert status_of(status_text(outcome)) == (reasoned(outcome) if outcome else None)
 
 
 @pytest.mark.parametrize(
