@@ -1,4 +1,4 @@
-"""`python -m bench accept|matrix|logins|relay|idle|api|console|steps [options]`; without a name, all of them."""
+"""`python -m bench accept|matrix|logins|relay|queue|idle|api|console|steps [options]`; without a name, all of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from bench.harness import Unable, say
 
-NAMES = ("accept", "matrix", "logins", "relay", "idle", "api", "console", "steps")
+NAMES = ("accept", "matrix", "logins", "relay", "queue", "idle", "api", "console", "steps")
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ class NotRunning(Exception):  # noqa: N818
 @asynccontextmanager
 async def reading(settings: Settings) -> AsyncIterator[Database]:
     """Rows and content (`blobs`), read-only; a running server is not disturbed."""
-    from postroad.app.services import open_rows
+    from postroad.app.rows import open_rows
 
     store = await open_rows(settings)
     try:

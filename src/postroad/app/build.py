@@ -13,6 +13,7 @@ from postroad.adapters.ids import made_at
 from postroad.adapters.net.dial import NetDialer
 from postroad.adapters.net.hub import Hub
 from postroad.adapters.net.listen import Doorman, Listener, listen
+from postroad.adapters.net.own import own_addresses
 from postroad.adapters.search.opening import open_index
 from postroad.adapters.startlog import MappedStartLog
 from postroad.app.certificates import NodeTls, pairs, seconds_left
@@ -178,7 +179,7 @@ class Node:
             policies=self._outbound_tls.policies,
             tls_results=self._outbound_tls.results,
             is_own=own_places(self.settings),
-            ways=Ways(self.settings.route, self.settings.provider, self.settings.retry, self.settings.pool),
+            ways=self._ways(),
             steady=services.steady,
             returns=self.returns,
             feedback=self._make_feedback(),
@@ -199,6 +200,11 @@ class Node:
         )
         self.intake.look_at_returns(self._feedback.look)
         return self._feedback
+
+    def _ways(self) -> Ways:
+        settings = self.settings
+        usual = () if settings.delivery.source_address else tuple(own_addresses())
+        return Ways(settings.route, settings.provider, settings.retry, settings.pool, usual)
 
     def _lose(self) -> None:
         """Another process runs under our name: what it owns is no longer ours to send."""

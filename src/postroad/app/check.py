@@ -340,6 +340,7 @@ def _port_change(wrong: str) -> str:
 async def _dns(settings: Settings) -> AsyncIterator[Finding]:
     from postroad.adapters.dns import CachingResolver
     from postroad.app import dnssec
+    from postroad.app.outward import look_outward
 
     try:
         async with reading(settings) as store:
@@ -356,6 +357,8 @@ async def _dns(settings: Settings) -> AsyncIterator[Finding]:
         ]
         async for one in _lists(settings, resolver):
             yield one
+        async for good, area, text, change in look_outward(settings, resolver):
+            yield Finding(Grade.NOTE if good is None else Grade.OK if good else Grade.PROBLEM, area, text, change)
         for one in await dnssec.look(settings):
             yield one
         local = [domain.name for domain in domains if domain.kind is not DomainKind.RELAY]

@@ -1,6 +1,6 @@
 """What a node has beneath its listeners: store, blobs, ids, tenants, queue actions; for a server and for a command.
 
-`open_rows` is for reading beside a running server; `open_services` for whoever holds the lock on `data_dir`.
+`open_services` is for whoever holds the lock on `data_dir`; reading beside a running server is `app.rows`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from postroad.adapters.http import AioHttpClient
 from postroad.adapters.ids import MAX_NODE, NodeIds
 from postroad.adapters.random import SystemRandomness
 from postroad.adapters.signals.local import LocalSignals
-from postroad.adapters.sql.database import DATABASE_FILE, Database, open_database
+from postroad.adapters.sql.database import Database, open_database
 from postroad.adapters.workers import ThreadWorkers
 from postroad.config.schema import Auth, LoginLimits, Settings
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
 from postroad.ports.random import Random
 from postroad.ports.signals import Signals
-from postroad.ports.store import Refused, StoreUnavailable
+from postroad.ports.store import StoreUnavailable
 from postroad.ports.workers import Workers
 from postroad.queue.actions import Actions
 from postroad.queue.senders import Senders
@@ -78,19 +78,6 @@ class Services:
     steady: SteadyClock  # the clock of the queue
     http: AioHttpClient
     intake: Intake | None = None
-
-
-async def open_rows(settings: Settings) -> Database:
-    """Open for reading. Raises Refused when there is nothing to read, StoreUnavailable."""
-    if settings.storage.database == "sqlite" and not (settings.data_dir / DATABASE_FILE).exists():
-        raise Refused(f"there is no database in {settings.data_dir} yet; `postroad domain add NAME` begins one")
-    store = open_database(settings.storage, settings.data_dir, SystemClock(), settings.limits, read_only=True)
-    try:
-        await store.start()
-    except BaseException:
-        await store.close()
-        raise
-    return store
 
 
 @asynccontextmanager

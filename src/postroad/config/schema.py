@@ -184,6 +184,10 @@ class DeliverySettings:
     idle_timeout: float = setting(
         10.0, "how long a connection is kept for the next message", unit="seconds", check=values.at_least(0)
     )
+    check_at: tuple[str, ...] = setting(
+        ("gmail.com", "outlook.com"), "domains at whose servers `postroad check` tries whether port 25 is open outward;"
+        " empty: it does not", check=values.hostname,
+    )  # fmt: skip
     source_address: str = setting(
         "", "address that connections leave from; empty: the system's choice", check=values.ip_address
     )

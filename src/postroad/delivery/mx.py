@@ -77,6 +77,7 @@ class Hosts:
         own_names: Sequence[str],
         is_own: Callable[[Endpoint], bool] = lambda _: False,
     ) -> None:
+        self.avoids_v6 = False  # our own IPv6 address has no name: IPv4 is taken wherever there is some
         self._resolver = resolver
         self._random = random
         self._own = frozenset(name.lower().rstrip(".") for name in own_names)
@@ -102,6 +103,8 @@ class Hosts:
     async def reach(self, host: str, transport: Transport) -> Reached | Status:
         """Addresses of one host, or why there are none. One that is ours ends the search: mail would circle."""
         port = transport.port
+        if host.startswith("/"):
+            return Reached((Endpoint(host, 0),), secure=True)
         if address := literal(host):
             reached = Reached((Endpoint(address, port),), secure=True)
         else:
@@ -109,6 +112,7 @@ class Hosts:
             if answer.outcome is DnsOutcome.FAILED:
                 return _failed(answer)
             usable = [address for address in answer.records if not ipaddress.ip_address(address).is_unspecified]
+            usable = [address for address in usable if ":" not in address] or usable if self.avoids_v6 else usable
             if not usable:
                 return HOSTS_UNKNOWN
             endpoints = tuple(Endpoint(address, port) for address in by_turns(usable)[:MAX_ADDRESSES])

@@ -13,14 +13,15 @@ from postroad.delivery.agent import Feed, OpenFailure
 from postroad.delivery.mx import LOOP, Hosts, MailHosts, Reached
 from postroad.delivery.policy import NOTHING_PUBLISHED, Barred, Plan, Policies
 from postroad.delivery.smtp import Conversation
-from postroad.delivery.target import Craft, Target
+from postroad.delivery.target import USUAL_MANNER, Craft, Manner, Target
 from postroad.delivery.tlsresults import TlsResults
-from postroad.mail.status import EnhancedCode, Status
+from postroad.mail.status import EnhancedCode, Status, status
 from postroad.ports.net import ClientTls, Dialer, Endpoint
 from postroad.routing.routes import Transport
 
 MAX_DIALS = 12  # addresses that one attempt to open a connection tries
 UNREACHABLE = EnhancedCode(4, 4, 1)
+NO_FAMILY = status(451, "4.4.4", "no address of ours can reach this server")
 
 _Key = tuple[Endpoint, str, object]  # address, as whom we logged in there, and what the connection had to prove
 
@@ -56,7 +57,9 @@ class Pool:
             return OpenFailure(hosts, transport.host, dialogue=f"* {transport.dest}: {hosts.cause}")
         return hosts
 
-    async def open(self, transport: Transport, feed: Feed, hosts: Sequence[str] = ()) -> OpenFailure | None:
+    async def open(
+        self, transport: Transport, feed: Feed, hosts: Sequence[str] = (), manner: Manner = USUAL_MANNER
+    ) -> OpenFailure | None:
         """Get a connection to one of these hosts (else to those of `transport`) and have `feed.began` called for it; or
         say why there is none."""
         if not hosts:
@@ -64,9 +67,11 @@ class Pool:
             if isinstance(found, OpenFailure):
                 return found
             hosts = found
-        return await self._first_of(hosts, transport, feed)
+        return await self._first_of(hosts, transport, feed, manner)
 
-    async def _first_of(self, hosts: Sequence[str], transport: Transport, feed: Feed) -> OpenFailure | None:
+    async def _first_of(
+        self, hosts: Sequence[str], transport: Transport, feed: Feed, manner: Manner
+    ) -> OpenFailure | None:
         """Host by host, address by address. A refusal for good counts only where every host refused for good."""
         failures: list[OpenFailure] = []
         notes: list[bytes] = []
@@ -74,6 +79,8 @@ class Pool:
         for host in hosts:
             reached = await self._hosts.reach(host, transport)
             targets = reached if isinstance(reached, Status) else await self._target(plan, host, reached, transport)
+            if not isinstance(targets, Status) and manner is not USUAL_MANNER:
+                targets = _in_manner(targets, manner)
             if isinstance(targets, Status):
                 failures.append(OpenFailure(targets, host, alone=not isinstance(reached, Status)))
                 notes.append(f"* {host}: {targets.cause}".encode())
@@ -153,7 +160,7 @@ class Pool:
                 conversation,
                 timeout=self._connect_timeout,
                 tls=tls,
-                source=self._source,
+                source=target.source or self._source,
             )
         except (OSError, TimeoutError) as error:
             return conversation.failure(_unreachable(target, error))
@@ -176,7 +183,21 @@ class Pool:
 
 def _key(target: Target, endpoint: Endpoint | None = None) -> _Key:
     demand = target.demand
-    return endpoint or target.endpoint, target.transport.username, demand.key if demand is not None else None
+    who = f"{target.source} {target.transport.username}"
+    return endpoint or target.endpoint, who, demand.key if demand is not None else None
+
+
+def _in_manner(target: Target, manner: Manner) -> Target | Status:
+    """With the source that its group leaves from; of the addresses those that it can reach."""
+    target = replace(target, most=manner.messages, most_recipients=manner.recipients)
+    source = manner.source
+    if source is None or target.endpoint.host.startswith("/"):
+        return target
+    first, *others = source.usable((target.endpoint, *target.others)) or (None,)
+    if first is None:
+        return NO_FAMILY.because(f"the pool has no address of the family of {target.host}'s")
+    own = source.of(first)
+    return replace(target, endpoint=first, others=tuple(others), source=own, helo=source.helo)
 
 
 def _without(target: Target, endpoint: Endpoint) -> Target | None:

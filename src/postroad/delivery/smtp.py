@@ -67,9 +67,9 @@ class Conversation:
 
     __slots__ = (
         "__weakref__", "_address", "_connection", "_craft", "_dirty", "_feed", "_gone", "_handshaking", "_leaving",
-        "_most", "_most_recipients", "_notes", "_opened_at", "_over", "_prologue", "_quick", "_rewriting", "_served",
-        "_stream", "_timings", "_tls", "_transactions", "is_connected", "is_idle", "machine", "opened", "target",
-        "tls_ended", "tls_failed",
+        "_lmtp", "_most", "_most_recipients", "_notes", "_opened_at", "_over", "_prologue", "_quick", "_rewriting",
+        "_served", "_stream", "_timings", "_tls", "_transactions", "is_connected", "is_idle", "machine", "opened",
+        "target", "tls_ended", "tls_failed",
     )  # fmt: skip
 
     def __init__(self, feed: Feed, target: Target, craft: Craft, notes: list[bytes]) -> None:
@@ -77,7 +77,9 @@ class Conversation:
         self._feed = feed
         self._craft = craft
         self.target = target
-        self.machine = SmtpClient(craft.hostname, idle_patience=craft.idle_timeout)
+        self._lmtp = target.transport.lmtp
+        name = target.helo or craft.hostname
+        self.machine = SmtpClient(name, idle_patience=craft.idle_timeout, lmtp=self._lmtp)
         self.opened: asyncio.Future[OpenFailure | None] = asyncio.get_running_loop().create_future()
         self.is_idle = False
         self.is_connected = False  # it once was
@@ -204,7 +206,7 @@ class Conversation:
         elif reply.is_positive:
             self._lap("ehlo")
             self._secure()
-        elif reply.code // 100 == 5 and not self.target.needs_no_less:
+        elif reply.code // 100 == 5 and not self.target.needs_no_less and not self._lmtp:
             self.machine.hello(extended=False)  # RFC 5321 §3.2: a server may know HELO alone
         else:
             self._fail(to_status(reply, self.target.host, Command.EHLO))
@@ -224,7 +226,7 @@ class Conversation:
         """Whatever names and addresses led here: mail handed to ourselves would come back for ever. A relay host at a
         port of its own may well be another server on this very machine."""
         transport = self.target.transport
-        if transport.kind is not TransportKind.MX and transport.port != SMTP_PORT:
+        if transport.lmtp or (transport.kind is not TransportKind.MX and transport.port != SMTP_PORT):
             return False
         return reply.lines[0].split(" ", 1)[0].lower() == self._craft.hostname.lower()
 
@@ -297,8 +299,11 @@ class Conversation:
 
     def _ready(self) -> None:
         capabilities = self.machine.capabilities  # LIMITS, RFC 9422 §4: MAILMAX and RCPTMAX
-        self._most = min(self._most, capabilities.max_transactions or self._most)
-        self._most_recipients = capabilities.max_recipients or 0
+        known = [count for count in (self._most, self.target.most, capabilities.max_transactions) if count]
+        self._most = min(known)
+        self._most_recipients = min(
+            (count for count in (self.target.most_recipients, capabilities.max_recipients) if count), default=0
+        )
         self.opened.set_result(None)
         self._feed.began(self)
         self._go_on()
@@ -497,12 +502,16 @@ class Conversation:
         self.machine.end_body()
         if not self.machine.pipelining or not self._quick or self._leaving or self._rewriting is not None:
             return
+        if self._lmtp:
+            return
         if self._served + len(self._transactions) < self._most:
             request = self._feed.next()
             if request is not None:
                 self._begin(request)
 
     def _body(self, reply: RemoteReply) -> None:
+        if self._lmtp and not self._transactions[0].answer_one(reply):
+            return
         transaction = self._transactions.popleft()
         self._quick = transaction.answer(reply, Command.BODY, self._craft.clock.monotonic()) < QUICK
         self._report(transaction)

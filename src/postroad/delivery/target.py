@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from postroad.delivery.policy import Demand, Need
 from postroad.delivery.rewriting import Rewriter
+from postroad.delivery.sources import Source
 from postroad.ports.clock import Clock
 from postroad.ports.ids import IdSource
 from postroad.ports.net import ClientTls, Endpoint
@@ -29,6 +30,18 @@ class Craft:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """What a group of destinations wants of each connection, beside where it goes."""
+
+    source: Source | None = None
+    messages: int = 0
+    recipients: int = 0
+
+
+USUAL_MANNER = Manner()
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Where one conversation goes. `plain_because`, when set, is why no TLS is tried."""
 
@@ -38,11 +51,15 @@ class Target:
     plain_because: str = ""
     demand: Demand | None = None  # none: TLS where it is offered
     others: tuple[Endpoint, ...] = ()  # further addresses of the host, dialled beside the first
+    source: str = ""  # the address of ours that it leaves from; empty: the system's choice
+    helo: str = ""  # said in EHLO; empty: as always
+    most: int = 0  # messages of one connection, as far as the provider is known; 0: as the settings say
+    most_recipients: int = 0
 
     @property
     def is_here(self) -> bool:
         """On this machine: nobody listens in between."""
-        return self.endpoint.host == "::1" or self.endpoint.host.startswith("127.")
+        return self.endpoint.host == "::1" or self.endpoint.host.startswith(("127.", "/"))
 
     @property
     def verify(self) -> bool:

@@ -104,6 +104,13 @@ class Transaction:
         self.settle(to_status(reply, self._host, command))
         return clock - self._dot if self._dot is not None else 0.0
 
+    def answer_one(self, reply: RemoteReply) -> bool:
+        """With LMTP (RFC 2033 §4.2): the reply for the next recipient that was accepted. True: that was the last."""
+        self.heard = True
+        verdicts = self._verdicts
+        verdicts[verdicts.index(None)] = to_status(reply, self._host, Command.BODY)
+        return None not in verdicts
+
     def lost(self, text: str) -> None:
         """The connection went. Recipients that have their answer keep it."""
         where = "after the final dot: it may have arrived" if self.dot_is_out else "before the message was sent"

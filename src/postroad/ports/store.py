@@ -551,8 +551,17 @@ class Deliveries(Protocol):
         tries + 1 are written, and `due` = now + lease, before any attempt. Destinations in `avoid` are left alone until
         the time given there."""
 
-    def take_back(self, node: NodeId, epoch: int, *, now: datetime, limit: int, lease: timedelta) -> list[QueueEntry]:
-        """At start-up: this node's own rows of earlier epochs, claimed anew as in `claim_due`."""
+    def take_back(
+        self,
+        node: NodeId,
+        epoch: int,
+        *,
+        now: datetime,
+        limit: int,
+        lease: timedelta,
+        after: DeliveryId | None = None,
+    ) -> list[QueueEntry]:
+        """At start-up: this node's own rows of earlier epochs, claimed anew as in `claim_due`; a page by id."""
 
     def release_dead(self, *, now: datetime, limit: int) -> int:
         """Give up the ownership of rows whose node's lease has ended. Returns how many."""

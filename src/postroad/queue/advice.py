@@ -14,8 +14,7 @@ from postroad.queue.heard import Heard, hear, hint_of
 from postroad.queue.schedule import Schedule, Schedules
 
 AT_ONCE = 0.5  # seconds until another way is tried
-LEAST = 5.0  # seconds that a hint is waited for at least
-MARGIN = 5.0  # seconds behind what a greylist is known to want
+MARGIN = 5.0  # seconds at most, behind what a greylist is known to want
 
 OtherWay = Callable[[Message, Delivery, str], bool]
 
@@ -46,7 +45,7 @@ class Advice:
     def _greylisted(self, message: Message, verdict: Status, group: Group | None, now: datetime, usual: float) -> float:
         """When the window opens: as the reply says, or as it was before."""
         if hint := hint_of(verdict):
-            return max(hint + MARGIN, LEAST)
+            return hint + min(MARGIN, hint)
         if group is None or not group.grey.open:
             return usual
         left = group.grey.open - (now - message.began).total_seconds()

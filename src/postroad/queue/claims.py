@@ -69,6 +69,7 @@ class Claims:
         self._renewed = 0.0  # monotonic
         self._noted = -NOTED  # when the time was last written down
         self._taking_back = True  # rows of our own earlier epochs may be left
+        self._taken_to: DeliveryId | None = None  # up to this one they are taken back
         self._recovered: set[DeliveryId] = set()
         self._unknown: set[DeliveryId] = set()  # rows of ours that the last sweep did not find in memory
         self._applied: set[tuple[DeliveryId, Wish]] = set()
@@ -138,6 +139,8 @@ class Claims:
         else:
             avoid = {dest: now + timedelta(seconds=left) for dest, left in self._runner.avoided().items()}
             entries, places = await self._store.write(lambda tx: self._claim_due(tx, now, limit, avoid))
+        if self._taking_back and entries:
+            self._taken_to = entries[-1].delivery.id
         if self._taking_back and not entries:
             self._taking_back = False
             self._settle_suspects()
@@ -149,7 +152,9 @@ class Claims:
 
     def _take_back(self, tx: Tx, now: datetime, limit: int) -> tuple[list[QueueEntry], dict[BlobId, BlobPlace]]:
         owner = self.ownership
-        entries = tx.deliveries.take_back(owner.node, owner.epoch, now=now, limit=limit, lease=CLAIM_LEASE)
+        entries = tx.deliveries.take_back(
+            owner.node, owner.epoch, now=now, limit=limit, lease=CLAIM_LEASE, after=self._taken_to
+        )
         return entries, _places(tx, entries)
 
     def _claim_due(

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from postroad.delivery.agent import AttemptOutcome, AttemptRequest, Carrier
+from postroad.delivery.sources import Source
 from postroad.ports.blobs import BlobPlace
 from postroad.ports.store import Delivery, Message
 from postroad.queue.fair import Ready
@@ -40,7 +41,7 @@ class Lane:
 
     __slots__ = (
         "_decider", "carriers", "dest", "dialling", "group", "idle_carriers", "in_line", "in_ring", "opening", "ready",
-        "rest", "turn",
+        "rest", "source", "turn", "waking",
     )  # fmt: skip
 
     def __init__(self, dest: str, decider: Decider) -> None:
@@ -51,6 +52,8 @@ class Lane:
         self.opening = 0  # connections being opened
         self.group: Group | None = None  # known once its hosts are
         self.rest = Rest()
+        self.source: Source | None = None  # of our addresses, where the settings choose
+        self.waking = False  # it will be looked at when its source may send again
         self.in_ring = False
         self.in_line = False  # waits for a turn in its group
         self.dialling = False  # waits for a connection to be free

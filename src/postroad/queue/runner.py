@@ -16,6 +16,8 @@ from typing import Any, Protocol
 from postroad.delivery.agent import AttemptOutcome, AttemptRequest, Carrier, OpenFailure
 from postroad.delivery.pool import Pool
 from postroad.delivery.providers import Providers
+from postroad.delivery.sources import Sources
+from postroad.delivery.target import USUAL_MANNER, Manner
 from postroad.mail.status import Status, status
 from postroad.observe import log
 from postroad.ports.attempts import StartLog
@@ -83,6 +85,7 @@ class Runner:
         caps: Caps,
         mailboxes: Reader | None = None,
         providers: Providers | None = None,
+        sources: Sources | None = None,
     ) -> None:
         self._mailboxes = mailboxes  # for what waited here for a mailbox here
         self._pool = pool
@@ -93,6 +96,7 @@ class Runner:
         self._ids = ids
         self._random = random
         self._caps = caps
+        self._sources = sources or Sources()
         self.results: Results  # set by `write_to`
         self.groups = Groups(providers or Providers(()), caps.connections_per_destination)
         self._lanes: dict[str, Lane] = {}
@@ -268,6 +272,9 @@ class Runner:
         if pace.gated and pace.wait(now):
             self._queue_at_gate(group, lane)
             return
+        if lane.source is not None and (wait := lane.source.wait(now)):
+            self._wake_later(lane, wait)
+            return
         for _ in range(len(lane.idle_carriers)):
             if not ready or (patient and pace.soon(len(ready), lane.busy)):
                 return
@@ -277,10 +284,23 @@ class Runner:
         wanted = (len(ready) + 1) // 2 if patient else lane.connections + 1
         self._widen(lane, group, wanted)
 
+    def _wake_later(self, lane: Lane, wait: float) -> None:
+        """Its source has sent enough for now."""
+        if not lane.waking:
+            lane.waking = True
+            self._spawn(self._wake_after(lane, wait))
+
+    async def _wake_after(self, lane: Lane, wait: float) -> None:
+        await self._clock.sleep(wait)
+        lane.waking = False
+        self._want(lane)
+
     def _widen(self, lane: Lane, group: Group, wanted: int) -> None:
         """More connections, as far as the group has room; else one that stands idle elsewhere in it, or a turn."""
         now = self._clock.monotonic()
         for _ in range(min(wanted, group.pace.window) - lane.connections):
+            if lane.source is not None and lane.source.is_full:
+                return
             if group.has_room(now):
                 if not self._dial(lane):
                     return
@@ -346,6 +366,8 @@ class Runner:
                 return None
             pace = lane.group.pace if lane.group is not None else None
             if pace is not None and pace.gated and not pace.take(self._clock.monotonic()):
+                return None
+            if lane.source is not None and lane.source.interval and not lane.source.take(self._clock.monotonic()):
                 return None
             ready.popleft()
             lane.turn += 1
@@ -460,6 +482,8 @@ class Runner:
 
     def has_room(self, lane: Lane) -> None:
         self._dials.closed()
+        if lane.source is not None:
+            lane.source.connections -= 1
         if (group := lane.group) is not None:
             group.connections -= 1
             if not lane.carriers:
@@ -494,7 +518,8 @@ class Runner:
         if lane.group is not None and lane.group.pace.known:
             return Trust.ANSWERING
         first = lane.ready[0]
-        return Trust.FAILING if first.deliveries and first.deliveries[0].tries > 1 else Trust.UNKNOWN
+        said = first.deliveries[0].last_status if first.deliveries else None
+        return Trust.FAILING if said is not None and hear(said) is Heard.NETWORK else Trust.UNKNOWN
 
     def _dial(self, lane: Lane, idle: tuple[Lane, Carrier] | None = None) -> bool:
         """Begin to open a connection. `idle` is one of another lane of the group, which may do instead."""
@@ -506,6 +531,8 @@ class Runner:
             return False
         lane.opening += 1
         self._dials.opening(trust)
+        if lane.source is not None:
+            lane.source.connections += 1
         if lane.group is not None:
             lane.group.connections += 1
             lane.group.opening += 1
@@ -525,7 +552,7 @@ class Runner:
                 elif self._joins(lane, transport, tuple(hosts)):
                     if idle is not None and not idle[1].serves(hosts):
                         idle[1].finish()
-                    failure = await self._pool.open(transport, lane, hosts)
+                    failure = await self._pool.open(transport, lane, hosts, self._manner(lane))
                     opened = failure is None
         except Exception as error:
             _log.exception("opening a connection failed", error, dest=lane.dest)
@@ -544,6 +571,9 @@ class Runner:
             group.connections += 1
             group.opening += 1
             lane.rest = group.rests.setdefault(hosts, lane.rest)
+            lane.source = self._sources.of(transport.pool, group.key)
+            if lane.source is not None:
+                lane.source.connections += 1
             if lane.rest.lasts(now):
                 self._suspend(lane)
                 return False
@@ -551,6 +581,14 @@ class Runner:
                 self._queue_at_gate(group, lane) if group.pace.gated else group.wants(lane)
                 return False
         return True
+
+    @staticmethod
+    def _manner(lane: Lane) -> Manner:
+        assert lane.group is not None
+        provider = lane.group.provider
+        if lane.source is None and not provider.messages_per_connection and not provider.recipients:
+            return USUAL_MANNER
+        return Manner(lane.source, provider.messages_per_connection, provider.recipients)
 
     def _put_back(self, lane: Lane, carrier: Carrier) -> None:
         """Unless it carries for somebody else by now, it is idle where it was."""
@@ -562,6 +600,8 @@ class Runner:
     def _came_to_nothing(self, lane: Lane, failure: OpenFailure | None, began: datetime) -> None:
         lane.opening -= 1
         self._dials.closed()
+        if lane.source is not None:
+            lane.source.connections -= 1
         if lane.group is not None:
             lane.group.connections -= 1
             lane.group.opening -= 1

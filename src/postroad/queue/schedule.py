@@ -75,8 +75,10 @@ class Schedules:
 
 
 def usual_schedule(settings: DeliverySettings) -> Schedule:
-    """As `[delivery]` has it; a full mailbox and a greylist have curves of their own."""
-    by_cause = {"greylisted": GREYLIST_WAITS, "mailbox-full": FULL_WAITS}
+    """As `[delivery]` has it. A full mailbox and a greylist have curves of their own, unless somebody has chosen other
+    waits than those that ship: then these hold for all that `[[retry]]` does not name."""
+    chosen = settings.retry_waits != DeliverySettings().retry_waits
+    by_cause = {} if chosen else {"greylisted": GREYLIST_WAITS, "mailbox-full": FULL_WAITS}
     return Schedule(settings.retry_waits, settings.expire_after, settings.warn_after, by_cause)
 
 

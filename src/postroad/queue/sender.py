@@ -14,12 +14,15 @@ from postroad.config.schema import DeliverySettings, PoolSettings, ProviderSetti
 from postroad.delivery.feedback import Feedback
 from postroad.delivery.mailbox import MailboxAgent
 from postroad.delivery.mx import Hosts
+from postroad.delivery.names import unnamed
 from postroad.delivery.policy import Policies
 from postroad.delivery.pool import Pool
 from postroad.delivery.providers import load_providers
 from postroad.delivery.rewriting import Rewriter
+from postroad.delivery.sources import Sources
 from postroad.delivery.target import Craft
 from postroad.delivery.tlsresults import TlsResults
+from postroad.observe import log
 from postroad.ports.attempts import StartLog
 from postroad.ports.blobs import BlobStore
 from postroad.ports.clock import Clock
@@ -43,6 +46,8 @@ from postroad.queue.schedule import Schedules, usual_schedule
 from postroad.queue.steady import SteadyClock
 from postroad.routing.returns import ReturnAddresses
 from postroad.routing.rules import ByDomain, Router
+
+_log = log.get("queue")
 
 GRACE = 10.0  # seconds that attempts under way get when we stop
 WRITE_GRACE = 5.0  # seconds that their outcomes get
@@ -72,6 +77,7 @@ class Ways:
     providers: tuple[ProviderSettings, ...] = ()
     retries: tuple[RetrySettings, ...] = ()
     pools: tuple[PoolSettings, ...] = ()
+    addresses: tuple[str, ...] = ()  # of this machine, that the system chooses where no pool says
 
 
 USUAL_WAYS = Ways()
@@ -116,9 +122,12 @@ class Sender:
             Rewriter(settings.convert_limit, outside.workers),
             returns.sender if returns is not None else None,
         )
+        self._resolver, self._addresses = outside.resolver, ways.addresses
+        self._hosts = Hosts(outside.resolver, random, (hostname, *own_names), is_own)
+        self._sources = Sources.read(ways.pools, settings.source_address)
         pool = Pool(
             outside.dialer,
-            Hosts(outside.resolver, random, (hostname, *own_names), is_own),
+            self._hosts,
             craft,
             connect_timeout=settings.connect_timeout,
             source=settings.source_address,
@@ -141,6 +150,7 @@ class Sender:
             caps=caps,
             mailboxes=mailboxes,
             providers=load_providers(ways.providers),
+            sources=self._sources,
         )
         self.runner.reroutes = bool(ways.routes)
         self.bounces = Bounces(
@@ -199,6 +209,15 @@ class Sender:
             group.create_task(self.runner.run())
             group.create_task(self.claims.run())
             group.create_task(self.history.run())
+            await self._look_at_names()
+
+    async def _look_at_names(self) -> None:
+        """Addresses of ours that have no name in DNS are not used where there are others."""
+        for address in await unnamed(self._resolver, [*self._sources.addresses, *self._addresses]):
+            _log.warning("an address to send from has no name (PTR), and is not used", address=address)
+            self._sources.forget(address)
+            if address in self._addresses and ":" in address:
+                self._hosts.avoids_v6 = True
 
     async def stop(self, grace: float = GRACE) -> None:
         """Finish or give back what is in flight, then write all outcomes. The store must still be there."""

@@ -14,8 +14,8 @@ from postroad.ports.store import DomainKind, DomainRecord
 
 LOCAL_DEST = "local"
 FEEDBACK_DEST = "feedback"  # read here: bounces and the like that came to a return address
-HERE = frozenset((LOCAL_DEST, FEEDBACK_DEST))  # next hops that are no hosts
 WISHES = {TlsWish.REQUIRE: "!requiretls", TlsWish.WAIVE: "!tls-optional"}  # behind a next hop's key
+HERE = frozenset((LOCAL_DEST, FEEDBACK_DEST))  # next hops that are no hosts
 
 
 class TransportKind(Enum):
@@ -50,9 +50,7 @@ class RouteSettings:
     smarthost: str = field(default="", repr=False)  # smtp://user:password@host:port, or smtps://
 
 
-def transport(
-    domain: str, record: DomainRecord | None, settings: RouteSettings, *, direct: bool = False
-) -> Transport:
+def transport(domain: str, record: DomainRecord | None, settings: RouteSettings, *, direct: bool = False) -> Transport:
     """The next hop for mail to `domain` (A-labels, or an address literal). `record` is our row of it, if any.
 
     A relay domain's own host goes before the smarthost: it says where that domain lives. `direct` passes the smarthost

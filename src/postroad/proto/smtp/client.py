@@ -1,4 +1,5 @@
-"""The SMTP client machine (RFC 5321, 2920, 3030, 3207, 4954): commands are queued, replies come back strictly in order.
+"""The SMTP and LMTP client machine (RFC 5321, 2033, 2920, 3030, 3207, 4954): commands are queued, replies come back
+strictly in order.
 
 Pipelining is decided here: `mail`, `rcpt`, `start_body` may be called in one breath, and what the server does not allow
 to be sent yet is kept back. After a body the next transaction may follow in the same write. A body goes by DATA, which
@@ -123,13 +124,15 @@ class SmtpClient:
     """One conversation, from the greeting on. `idle_patience` is how long a connection without work is kept."""
 
     __slots__ = (
-        "_accepted", "_body", "_body_record", "_deaf", "_ended", "_eof", "_events", "_idle_patience", "_lone_dot",
-        "_mail_refused", "_name", "_out", "_outstanding", "_pipelining", "_reader", "_secrets", "_stuffs", "_waiting",
-        "capabilities", "record", "tls",
+        "_accepted", "_body", "_body_record", "_deaf", "_ended", "_eof", "_events", "_idle_patience", "_lmtp",
+        "_lone_dot", "_mail_refused", "_more", "_name", "_out", "_outstanding", "_pipelining", "_reader", "_secrets",
+        "_stuffs", "_waiting", "capabilities", "record", "tls",
     )  # fmt: skip
 
-    def __init__(self, name: str, *, idle_patience: float = inf) -> None:
+    def __init__(self, name: str, *, idle_patience: float = inf, lmtp: bool = False) -> None:
         self._name = name.encode("ascii")
+        self._lmtp = lmtp
+        self._more = 0  # answers to the body beyond the first, with LMTP
         self._idle_patience = idle_patience
         self.capabilities = NONE_KNOWN
         self.tls: TlsInfo | None = None
@@ -218,7 +221,8 @@ class SmtpClient:
     def hello(self, *, extended: bool = True) -> None:
         """EHLO, or HELO for servers that do not know it (RFC 5321 §3.2)."""
         command = Command.EHLO if extended else Command.HELO
-        self._queue(_Pending(command, command.value.encode() + b" " + self._name + b"\r\n", self.record))
+        word = b"LHLO" if self._lmtp else command.value.encode()  # RFC 2033 §4.1
+        self._queue(_Pending(command, word + b" " + self._name + b"\r\n", self.record))
 
     def start_tls(self) -> None:
         self._queue(_Pending(Command.STARTTLS, _STARTTLS, self.record))
@@ -310,6 +314,9 @@ class SmtpClient:
             self._send(_Pending(Command.BODY, end, record, b"."))
         else:
             self._outstanding.append(_Pending(Command.BODY, b"", record))
+        for _ in range(self._more):  # RFC 2033 §4.2: one answer for each recipient that was accepted
+            self._outstanding.append(_Pending(Command.BODY, b"", record))
+        self._more = 0
         self._pump()
 
     def reset(self) -> None:
@@ -354,6 +361,7 @@ class SmtpClient:
     def _begin_chunk(self, pending: _Pending) -> None:
         self._out.append(pending.wire)
         pending.record.append(b"> " + pending.wire[:-2])
+        self._more = self._accepted - 1 if self._lmtp else 0
         self._body, self._body_record, self._accepted = Counted(pending.octets), pending.record, 0
         self._events.append(BodyWanted())
 
@@ -429,6 +437,7 @@ class SmtpClient:
             self._send(_Pending(Command.BODY, DOT, pending.record))
             return None
         self._body, self._body_record = Dotted() if stuff else Plain(), pending.record
+        self._more = self._accepted - 1 if self._lmtp else 0
         self._accepted = 0
         return Command.DATA
 

@@ -167,11 +167,20 @@ class Deliveries:
                 [node, epoch, moment(due), *params],
             )
 
-    def take_back(self, node: NodeId, epoch: int, *, now: datetime, limit: int, lease: timedelta) -> list[QueueEntry]:
+    def take_back(
+        self,
+        node: NodeId,
+        epoch: int,
+        *,
+        now: datetime,
+        limit: int,
+        lease: timedelta,
+        after: DeliveryId | None = None,
+    ) -> list[QueueEntry]:
         rows = self._connection.rows(
-            f"SELECT id FROM delivery WHERE owner = ? AND {_OPEN} AND state = 'queued' AND epoch <> ?"
+            f"SELECT id FROM delivery WHERE owner = ? AND id > ? AND {_OPEN} AND state = 'queued' AND epoch <> ?"
             f" ORDER BY id LIMIT ?{self._locking}",
-            (node, epoch, limit),
+            (node, after or 0, epoch, limit),
         )
         taken = [DeliveryId(row[0]) for row in rows]
         self._own(taken, node, epoch, now + lease)
