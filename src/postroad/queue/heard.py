@@ -1,6 +1,6 @@
 """What a temporary reply tells of the next try: that we were too quick, are to come back, or that a mailbox is full.
 
-Pure. Only replies that put mail off come here; codes and words decide, never who said it.
+Pure. Only replies that put mail off come here; the reason that content.classify finds decides, then codes.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+from postroad.content.classify import reasoned
+from postroad.content.reasons import Reason
 from postroad.mail.status import Status
 
 
@@ -21,16 +23,16 @@ class Heard(StrEnum):
     OTHER = "other"
 
 
-_GREY = re.compile(r"gr[ea]y[- _]?list|come back (?:later|in)|postgrey|first.?time (?:sender|triplet)", re.IGNORECASE)
-_FULL = re.compile(r"(?:mailbox|mail box|inbox|quota|storage|mail store|disk)\b.{0,40}\b(?:full|exceed\w*|limit)"
-                   r"|over.?quota|insufficient (?:system )?storage|out of storage", re.IGNORECASE)  # fmt: skip
-_THROTTLE = re.compile(
-    r"too (?:many|much|fast|quick)|rate.{0,3}limit|limit(?:ed|s)?\b.{0,40}\b(?:exceed|reach)|exceed\w*\b.{0,60}\blimit"
-    r"|throttl|unusual (?:rate|traffic)|slow (?:it )?down|messages? from your (?:ip )?address"
-    r"|temporarily (?:rate|deferred)"
-    r"|try again (?:more )?slowly|concurren|connections? (?:limit|quota)|per (?:minute|hour|day)\b|frequency|flood",
-    re.IGNORECASE,
-)
+_BY_REASON: dict[str, Heard] = {
+    Reason.GREYLISTED: Heard.GREYLISTED,
+    Reason.MAILBOX_FULL: Heard.FULL,
+    Reason.RECEIVER_FULL: Heard.FULL,
+    Reason.RATE_LIMITED: Heard.THROTTLED,
+    Reason.TOO_MANY_CONNECTIONS: Heard.THROTTLED,
+    Reason.BAD_REPUTATION: Heard.THROTTLED,  # put off for what they think of us: less is taken, not nothing
+    Reason.NO_CONNECTION: Heard.NETWORK,
+    Reason.DNS_FAILURE: Heard.NETWORK,
+}
 _SPAN = re.compile(
     r"(?:in|after|for|wait|within)\s+(?:about\s+)?(?:(\d{1,2}):(\d{2}):(\d{2})|(\d{1,6})\s*(s\b|sec|m\b|min|h\b|hour)?)",
     re.IGNORECASE,
@@ -44,21 +46,16 @@ def hear(status: Status) -> Heard:
     enhanced = status.enhanced
     if not status.diagnostic or (enhanced is not None and enhanced.subject == 4 and enhanced.detail != 5):
         return Heard.NETWORK
-    words = status.diagnostic or status.text
-    if _GREY.search(words):
-        return Heard.GREYLISTED
+    heard = _BY_REASON.get(reasoned(status).reason)
+    if heard is not None:
+        return heard
     if enhanced is not None and (enhanced.subject, enhanced.detail) in _BY_CODE:
         return _BY_CODE[enhanced.subject, enhanced.detail]
-    if _FULL.search(words):
-        return Heard.FULL
-    if status.reply_code == 421 or _THROTTLE.search(words):
-        return Heard.THROTTLED
-    return Heard.OTHER
+    return Heard.THROTTLED if status.reply_code == 421 else Heard.OTHER
 
 
 # RFC 3463, RFC 7372 and what large providers make of them.
 _BY_CODE = {
-    (2, 2): Heard.FULL,
     (3, 2): Heard.THROTTLED,  # "system not accepting network messages"
     (4, 5): Heard.THROTTLED,  # "mail system congestion"
     (7, 28): Heard.THROTTLED,  # "unusual rate of mail"
