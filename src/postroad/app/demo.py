@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from postroad.adapters.net.selfsigned import write_self_signed
 from postroad.app.build import CannotListen, Node
@@ -18,6 +19,7 @@ from postroad.app.lifecycle import serve
 from postroad.config.load import load
 from postroad.config.values import split_address
 from postroad.lab.day.neighbours import NEIGHBOURS
+from postroad.lab.secure import HOUSES, POLICY_PORT, ROOT, SecureQuarter
 from postroad.lab.visitors import BAD_LIST, GOOD_LIST
 from postroad.lab.world import DNS_ADDRESS, HOSTS, PORT, ZONE, World
 from postroad.ports.net import Endpoint
@@ -166,13 +168,18 @@ async def run_lab(home: str) -> None:
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    async with _world(home=home) as world:
-        print(f"listening dns {world.dns.address}")
-        for host, address, *_ in HOSTS:
-            print(f"listening {host} {address}:{world.port}")
-        print("ready")
-        print(_LAB_HINT, flush=True)
-        await end.wait()
+    with TemporaryDirectory(prefix="postroad-lab-") as folder:
+        async with _world(home=home) as world:
+            quarter = await SecureQuarter.open(world, Path(folder), POLICY_PORT)
+            print(f"listening dns {world.dns.address}")
+            for host, address, *_ in HOSTS:
+                print(f"listening {host} {address}:{world.port}")
+            for house in HOUSES:
+                print(f"listening {house.host} {house.address}:{world.port}")
+            print("ready")
+            print(_LAB_HINT + _secure_hint(quarter), flush=True)
+            await end.wait()
+            await quarter.close()
 
 
 _LAB_HINT = f"""
@@ -186,6 +193,25 @@ To send there from a server of yours:
 Recipients at remote.test choose their fate: accept@ 550@ 451@ greylist@ throttle@ slow@ drop@.
 At late.test mail is taken and reported afterwards: bounce@ full@ delay@ prose@ away@ challenge@; at complain.test it is
 called spam. Ctrl-C ends."""
+
+
+def _secure_hint(quarter: SecureQuarter) -> str:
+    houses = "\n".join(f"  {house.host.removeprefix('mx.'):28} {house.what}" for house in HOUSES)
+    return f"""
+
+What is below {ROOT} publishes how its TLS is, rightly or wrongly:
+
+{houses}
+
+To be held to it:
+
+  [dns]
+  trust_ad = true
+  [delivery]
+  sts_port = {quarter.port}
+  [tls]
+  trusted = "{quarter.trusted}"
+"""
 
 
 def welcome(config: Path, *, link: str, token: str) -> str:

@@ -26,6 +26,7 @@ from postroad.lab.world import PROBED, World
 
 ROOT = "secure.test"
 FIRST_ADDRESS = 32  # 127.0.0.32 and on
+POLICY_PORT = 2443
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,14 @@ class House:
     other_name: bool = False
     old: bool = False
     with_root: bool = False
+
+    @property
+    def host(self) -> str:
+        return f"mx.{self.name}.{ROOT}"
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.{FIRST_ADDRESS + HOUSES.index(self)}"
 
 
 def _own(issued: Issued, _root: x509.Certificate) -> tuple[str, ...]:
@@ -111,8 +120,8 @@ class SecureQuarter:
         certificate = quarter.authority.issue(*names, f"*.{ROOT}").write(folder, "policies")
         quarter.policies = PolicyServer(*certificate)
         await quarter.policies.start(port=port)
-        for number, house in enumerate(HOUSES):
-            await quarter._settle(house, f"127.0.0.{FIRST_ADDRESS + number}")
+        for house in HOUSES:
+            await quarter._settle(house)
         return quarter
 
     async def close(self) -> None:
@@ -128,16 +137,15 @@ class SecureQuarter:
         self.world.dns.put(f"mta-sts.{domain}", "A", "127.0.0.1")
         self.policies.pages[f"mta-sts.{domain}"] = page
 
-    async def _settle(self, house: House, address: str) -> None:
-        domain = f"{house.name}.{ROOT}"
-        host = f"mx.{domain}"
+    async def _settle(self, house: House) -> None:
+        domain, host = f"{house.name}.{ROOT}", house.host
         maker = self._nobody if house.foreign else self.authority
         shown = f"other.{ROOT}" if house.other_name else host
         issued = maker.issue(shown, expired=house.expired, with_root=house.with_root)
         tls = (OldTls if house.old else ServerTls)(*issued.write(self._folder, house.name))
         world = self.world
         receiver = Receiver(host, Accepting(), bag=world.bag, starttls=house.starttls, oddity=house.oddity)
-        await world.add(host, address, receiver, tls if house.starttls else None)
+        await world.add(host, house.address, receiver, tls if house.starttls else None)
         world.dns.put(domain, "MX", f"10 {host}.")
         if house.tlsa is not None:
             name = f"_{world.port}._tcp.{host}"
