@@ -6,9 +6,11 @@ STAMP  := $(VENV)/.ready
 PROVE_MESSAGES ?= 20000
 API_EXAMPLES   ?= 50
 FUZZ_SECONDS   ?= 60
+SOAK_CONNECTIONS ?= 2000
+SOAK_SECONDS   ?= 300
 PROVE_KILLS    ?= 10
 
-.PHONY: help setup demo lint format test npm exim tls check bench fuzz api prove lock clean
+.PHONY: help setup demo lint format test npm exim tls check bench fuzz api soak prove lock clean
 
 help:            ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -65,6 +67,9 @@ fuzz: setup      ## each fuzz target for FUZZ_SECONDS (default 60), guided by co
 
 api: setup       ## schemathesis against the HTTP API: API_EXAMPLES (default 50) random requests for each operation
 	POSTROAD_API_EXAMPLES=$(API_EXAMPLES) $(BIN)/pytest -n 0 -s tests/unit/web/api/test_schemathesis.py
+
+soak: setup      ## SOAK_CONNECTIONS (2000) hostile ones for SOAK_SECONDS (300) beside people: memory, delays, nothing lost
+	$(BIN)/python -m tests.prove.soak --connections $(SOAK_CONNECTIONS) --seconds $(SOAK_SECONDS) $(SOAK_ARGS)
 
 prove: setup     ## 20,000 messages, and again with ten SIGKILLs: nothing lost, nothing doubled unexcused
 	POSTROAD_PROVE_MESSAGES=$(PROVE_MESSAGES) POSTROAD_PROVE_KILLS=$(PROVE_KILLS) $(BIN)/pytest -n 0 -s tests/prove
