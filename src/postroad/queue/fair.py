@@ -77,8 +77,8 @@ class _Turns:
             lines = left
 
 
-class Ready:
-    """A queue with turns. It behaves as a deque does, as far as lanes need it."""
+class _Many:
+    """Requests of several senders, or of several ranks."""
 
     __slots__ = ("_count", "_plain", "_ranked")
 
@@ -141,3 +141,74 @@ class Ready:
         if best < 0 and self._plain.turns:
             return self._plain
         return self._ranked[best]
+
+
+class Ready:
+    """A queue with turns. It behaves as a deque does, as far as lanes need it; and it is one, while all that waits is
+    one sender's and of no rank."""
+
+    __slots__ = ("_key", "_many", "_one")
+
+    def __init__(self) -> None:
+        self._one: deque[AttemptRequest] = deque()
+        self._key: Key = (None, None, "")  # whose these are
+        self._many: _Many | None = None
+
+    def append(self, request: AttemptRequest) -> None:
+        if self._many is None and not self._fits(request):
+            self._part()
+        (self._one if self._many is None else self._many).append(request)
+
+    def appendleft(self, request: AttemptRequest) -> None:
+        if self._many is None and not self._fits(request):
+            self._part()
+        (self._one if self._many is None else self._many).appendleft(request)
+
+    def popleft(self) -> AttemptRequest:
+        if self._many is None:
+            return self._one.popleft()
+        request = self._many.popleft()
+        self._join()
+        return request
+
+    def remove(self, request: AttemptRequest) -> None:
+        if self._many is None:
+            self._one.remove(request)
+        else:
+            self._many.remove(request)
+            self._join()
+
+    def clear(self) -> None:
+        self._one.clear()
+        self._many = None
+
+    def __getitem__(self, at: int) -> AttemptRequest:
+        return self._one[at] if self._many is None else self._many[at]
+
+    def __len__(self) -> int:
+        return len(self._one) if self._many is None else len(self._many)
+
+    def __iter__(self) -> Iterator[AttemptRequest]:
+        return iter(self._one if self._many is None else self._many)
+
+    def __contains__(self, request: AttemptRequest) -> bool:
+        return request in self._one if self._many is None else request in self._many
+
+    def _fits(self, request: AttemptRequest) -> bool:
+        message = request.message
+        if message.terms is not None and message.terms.priority:
+            return False
+        key = (message.server, message.account, message.stream)
+        if not self._one:
+            self._key = key
+        return key == self._key
+
+    def _part(self) -> None:
+        self._many = _Many()
+        for request in self._one:
+            self._many.append(request)
+        self._one.clear()
+
+    def _join(self) -> None:
+        if not self._many:
+            self._many = None

@@ -39,4 +39,4 @@ def test_an_empty_lane_forgets_ranks():
     lane.ready.append(request(1, -3))
     lane.ready.clear()
     lane.ready.append(request(2))
-    assert lane.ready._ranked == {}
+    assert lane.ready._many is None
