@@ -237,12 +237,10 @@ async def soak(
 
 def tell_of(told: Sequence[Told]) -> None:
     made: Counter[str] = Counter()
-    refused: Counter[str] = Counter()
     for each in told:
         made.update(each["made"])
-        refused.update(each["refused"])
     peak = sum(each["peak"] for each in told)
-    say(f"the crowd: {peak} at once, {made.total()} connections; not let in by the system: {dict(refused)}")
+    say(f"the crowd: {peak} at once, {made.total()} connections")
     say("  " + ", ".join(f"{name} {count}" for name, count in sorted(made.items())))
 
 

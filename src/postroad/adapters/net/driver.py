@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # a server without TLS need not load it
     from postroad.adapters.net.tls import TlsFilter
 
 EVENTS_PER_TURN = 32
-SECONDS_PER_TURN = 0.002
+SECONDS_PER_TURN = 0.001
 HIGH_WATER = 64 * 1024  # unsent bytes above which nothing more is read or answered
 LINGER = 5.0  # a closing peer that does not take its last bytes is cut after this
 LINGER_BYTES = 1024 * 1024  # nor does anybody swallow more than this of one that talks on

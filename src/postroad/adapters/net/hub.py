@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from postroad.adapters.net.answer import Answer
     from postroad.adapters.net.driver import Driver
 
-SECONDS_OF_TURNS = 0.002
+SECONDS_OF_TURNS = 0.0005  # in one round of the loop: those who flood us get this, and one turn at least
 SMALL_READ = 16 * 1024  # before authentication: one 256 KiB read can hold 43,690 NOOPs
 LARGE_READ = 256 * 1024
 
