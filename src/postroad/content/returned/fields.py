@@ -14,6 +14,7 @@ from postroad.mail.dsn import Action, read_address
 from postroad.mail.status import EnhancedCode
 
 MAX_RECIPIENTS = 1000
+MAX_STATUS = 512 * 1024  # characters that are looked at
 _STATUS = re.compile(r"[245][ \t]*\.[ \t]*\d{1,3}[ \t]*\.[ \t]*\d{1,3}")
 _ABOUT_RECIPIENT = ("final-recipient", "original-recipient", "action", "x-actual-recipient")
 
@@ -29,7 +30,7 @@ def read_status(text: str) -> StatusPart:
     """Any text can be read; one that is no report has no recipients."""
     message: Fields = {}
     recipients: list[ReturnedRecipient] = []
-    for block in _blocks(text):
+    for block in _blocks(text[:MAX_STATUS]):
         if "final-recipient" in block or "original-recipient" in block or "x-actual-recipient" in block:
             if len(recipients) < MAX_RECIPIENTS:
                 recipients.append(_recipient(block))

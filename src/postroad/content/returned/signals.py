@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 
 from postroad.content.returned.parts import Parts
+from postroad.content.returned.prose import part
+from postroad.content.returned.wording import codes_in
 
 _DAEMON = re.compile(
     r"mailer.?daemon|mail.?daemon|postmaster|mail[._ -]?deliver|mail (?:system|server)"
@@ -80,7 +82,14 @@ def looks_returned(parts: Parts) -> bool:
     daemon = comes_from_daemon(parts)
     if subject and daemon:
         return True
-    return (subject or daemon) and _PHRASE.search(parts.prose[:4000]) is not None
+    if _PHRASE.search(parts.prose[:4000]) is None:
+        return False
+    return daemon or (subject and _has_what_reports_have(parts))
+
+
+def _has_what_reports_have(parts: Parts) -> bool:
+    """The original, or the codes of a reply: people write about deliveries that failed, too."""
+    return bool(parts.original) or any(codes_in(parts.prose)) or bool(part(parts.prose).original)
 
 
 def is_late_only(parts: Parts, report: str) -> bool:
@@ -94,21 +103,22 @@ def is_late_only(parts: Parts, report: str) -> bool:
 # --- robots -----------------------------------------------------------------------------------------------------------
 
 _ABSENT = re.compile(
-    r"^(?:re: ?|aw: ?|fwd?: ?){0,3}[\[(]?(?:auto(?:matic|mated|matische|matisch|matisk"
-    r"|matique)?[ :_-]*(?:re(?:ply|sponse|sponder|spuesta)|antwort|svar|antwoord)?[:\])]"
-    r"|automatic(?:ally)? (?:reply|response|generated)|automated (?:reply|response)|auto-?re(?:ply"
-    r"|sponse|sponder)|autore(?:ply|spond)|out of (?:the )?office|ooo\b|i am (?:away|out|on)"
-    r"|away from|on (?:vacation|holiday|leave)|vacation"
-    r"|abwesenheit|automatische antwort|réponse automatique|absence|respuesta automática|fuera de"
-    r"|risposta automatica|assente|resposta automática|automatisch antwoord|afwezig|autosvar"
+    r"^(?:re: ?|aw: ?|fwd?: ?){0,3}[\[(]?(?:auto(?:matic|mated|matische|matisch|matisk|matique)?[ :_-]*"
+    r"(?:re(?:ply|sponse|sponder|spuesta)|antwort|svar|antwoord)\b|auto(?:matic)?[:\])]"
+    r"|automatically generated|autore(?:ply|spond)|out of (?:the )?office|ooo\b"
+    r"|i am (?:away|out of (?:the )?office|on (?:vacation|holiday|leave))|away from (?:my|the) |on (?:vacation|leave)\b"
+    r"|vacation (?:reply|notice|message|response|auto)"
+    r"|abwesenheit|automatische antwort|réponse automatique|absence (?:du bureau|de |:)|respuesta automática"
+    r"|fuera de (?:la )?oficina|risposta automatica|resposta automática|automatisch antwoord|afwezig|autosvar"
     r"|automatiskt svar|frånvaro|автоответ|автоматический ответ|自動(?:返信|応答)|不在|自动(?:回复|答复)|자동)",
     re.IGNORECASE,
 )
 _CHALLENGE = re.compile(
-    r"challenge|verif(?:y|ication)\b.{0,40}(?:message|mail|sender|required|human)|please (?:verify"
-    r"|confirm) (?:your|that)|confirm(?:ation)? (?:required|request|your (?:message|mail|e-?mail))"
-    r"|(?:message|mail|delivery) .{0,30}(?:requires|awaiting|needs) (?:your )?(?:confirmation"
-    r"|verification|approval|authori[sz]ation)",
+    r"challenge|verif(?:y|ication)\b.{0,40}(?:message|mail|sender|required|human)"
+    r"|please (?:verify|confirm) (?:your (?:message|mail|e-?mail|identity)|that you)"
+    r"|confirm(?:ation)? (?:required|request|your (?:message|mail|e-?mail))"
+    r"|(?:message|mail|delivery) .{0,30}(?:requires|awaiting|needs)"
+    r" (?:your )?(?:confirmation|verification|approval|authori[sz]ation)",
     re.IGNORECASE,
 )
 _CHALLENGE_BODY = re.compile(
