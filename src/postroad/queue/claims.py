@@ -258,9 +258,14 @@ class Claims:
 
     async def _note_time(self, now: datetime) -> None:
         """On the disk, what time it is believed to be: a start with another clock is found out by it."""
-        if self._renewed - self._noted >= NOTED and isinstance(self._clock, SteadyClock):
-            self._noted = self._renewed
+        if self._renewed - self._noted < NOTED or not isinstance(self._clock, SteadyClock):
+            return
+        try:
             await self._store.write(lambda tx: tx.meta.put(SEEN, now.isoformat()), lane=StoreLane.LOW)
+        except StoreUnavailable as error:
+            _log.warning("the time could not be noted", error=str(error))
+        else:
+            self._noted = self._renewed
 
     async def _sweep(self) -> None:
         while True:

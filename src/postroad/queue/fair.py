@@ -100,12 +100,16 @@ class _Many:
         self._count -= 1
         request = level.popleft()
         if self._ranked and not level.turns and level is not self._plain:
-            self._ranked = {priority: one for priority, one in self._ranked.items() if one.turns}
+            self._forget_empty()
         return request
 
     def remove(self, request: AttemptRequest) -> None:
         self._level(request).remove(request)
         self._count -= 1
+        self._forget_empty()
+
+    def _forget_empty(self) -> None:
+        self._ranked = {priority: one for priority, one in self._ranked.items() if one.turns}
 
     def clear(self) -> None:
         self._plain, self._ranked, self._count = _Turns(), {}, 0

@@ -185,8 +185,9 @@ class Results:
         ]
         self._write(Outcomes(results, None, [self._recorder.held(delivery, now, why) for delivery in deliveries]))
 
-    def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Not tried: due now for whoever claims it; the try that was counted in advance is taken off again."""
+    def give_back(self, deliveries: Sequence[Delivery], dest: str = "") -> None:
+        """Not tried: due now for whoever claims it; the try that was counted in advance is taken off again. `dest` is
+        the next hop that it goes to by now, so that it is claimed when there is room for that."""
         now = self._steady.now()
         results = [
             DeliveryResult(
@@ -197,6 +198,7 @@ class Results:
                 delivery.last_status,
                 max(delivery.tries - 1, 0),
                 due=now,
+                dest=dest if dest and dest != delivery.dest else None,
             )
             for delivery in deliveries
         ]
@@ -265,6 +267,8 @@ class Results:
             return self._failure(delivery, DeliveryState.EXPIRED, verdict, host, now)
         COUNTERS.deferred += 1
         event = self._recorder.deferred(delivery, now, verdict, host=host, next_due=due)
+        if wish is Wish.REROUTE:
+            dest = ""  # its row has the new way already
         return self._result(delivery, DeliveryState.QUEUED, verdict, now, due=due, dest=dest), event
 
     def _schedule_of(self, message: Message) -> Schedule:

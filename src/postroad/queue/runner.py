@@ -197,7 +197,7 @@ class Runner:
             return
         lane = self._lane(dest)
         if len(self._known) > MAX_READY // 2 and len(lane.ready) >= self._share:
-            self._give_back(deliveries)  # the other half is for those that have less than their share
+            self._give_back(deliveries, dest)  # the other half is for those that have less than their share
             return
         most = self._caps.max_recipients
         for start in range(0, len(deliveries), most):
@@ -694,9 +694,9 @@ class Runner:
             self._start_log.end(ticket)
         request.tickets = ()
 
-    def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+    def _give_back(self, deliveries: Sequence[Delivery], dest: str = "") -> None:
         for start in range(0, len(deliveries), 200):
-            self.results.give_back(deliveries[start : start + 200])
+            self.results.give_back(deliveries[start : start + 200], dest)
 
     # -- by hand -----------------------------------------------------------------------------------------------
 

@@ -60,13 +60,16 @@ class Router:
         return self._by_rule(rule, delivery, at)
 
     def other_way(self, message: Message, delivery: Delivery, dest: str) -> bool:
-        """Whether something else can be tried at once for what has just failed at `dest`."""
+        """Whether something else can be tried at once for what has just failed at `dest`: that is one of its rule's
+        ways, and not the last. Anything else (chosen by hand, or where a relay domain's mail lives) is waited for as
+        always, or it would be tried without a pause for ever."""
         if not self.rules or (rule := self._rule(message, delivery)) is None or len(rule.via) < 2:
             return False
-        last = rule.via[-1]
-        return dest != (f"mx:{domain_of(delivery.forward_path)}" if last == "mx" else self._named(last).dest) + (
-            f"#{rule.pool}" if rule.pool else ""
-        )
+        suffix = f"#{rule.pool}" if rule.pool else ""
+        direct = f"mx:{domain_of(delivery.forward_path)}"
+        *before, last = ((direct if way == "mx" else self._named(way).dest) + suffix for way in rule.via)
+        failed = unwished(dest)
+        return failed != last and failed in before
 
     def _rule(self, message: Message, delivery: Delivery) -> RouteRule | None:
         domain = domain_of(delivery.forward_path)

@@ -58,7 +58,7 @@ class World:
     async def __aexit__(self, *error):
         await self.store.close()
 
-    def make_sender(self, node="here"):
+    def make_sender(self, node="here", **more):
         outside = Outside(
             self.store,
             self.store.blobs,
@@ -78,6 +78,7 @@ class World:
             route=lambda domain: transport(domain, None, RouteSettings()),
             submit=self.submit,
             lost=lambda: self.lost.append(1),
+            **more,
         )
 
     async def submit(self, *_, **__):

@@ -84,7 +84,18 @@ class TestFallBack:
     async def test_it_stays_where_it_waits(self):
         assert (await way(router(self.RULE), at="host:second.test:25")).dest == "host:second.test:25"
 
-    @pytest.mark.parametrize(("dest", "more"), [("mx:far.test", True), ("host:second.test:25", False)])
+    @pytest.mark.parametrize(
+        ("dest", "more"),
+        [
+            ("mx:far.test", True),
+            ("mx:far.test!requiretls", True),
+            ("host:relay.test:587", True),
+            ("host:second.test:25", False),
+            ("host:second.test:25!requiretls", False),
+            ("to:192.0.2.7:25", False),
+            ("host:where.far.lives:25", False),
+        ],
+    )
     def test_whether_there_is_another_way(self, dest, more):
         message = make_message()
         delivery = make_delivery(1, message, "b@far.test")

@@ -1,0 +1,96 @@
+"""What must not stop the queue, nor be passed over by it: rare moments between claims, rules and results."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from msgspec import structs
+from tests.unit.queue.test_claims import World
+
+from postroad.config.schema import RouteRule
+from postroad.delivery.agent import AttemptRequest
+from postroad.mail.terms import Terms
+from postroad.ports.store import DeliveryState, QueueFilter, StoreUnavailable
+from postroad.queue import claims, runner
+from postroad.queue.fair import Ready
+from postroad.queue.sender import Ways
+from postroad.testing.clock import settle
+from postroad.testing.remote import SILENCE
+from postroad.testing.sending import make_delivery, make_message
+
+QUEUED = DeliveryState.QUEUED
+ROUTED = Ways(routes=(RouteRule(via=("192.0.2.10:25",)),))
+
+
+@pytest.fixture
+async def world(tmp_path):
+    async with World(tmp_path) as made:
+        yield made
+
+
+async def test_a_store_that_fails_while_the_time_is_noted_ends_nothing(world, monkeypatch):
+    await world.join()
+    write, calls = world.store.write, []
+
+    async def failing(work, **more):
+        calls.append(1)
+        if len(calls) == 3:  # lease, rows of the dead, and then the time
+            raise StoreUnavailable("the disk is full")
+        return await write(work, **more)
+
+    monkeypatch.setattr(world.store, "write", failing)
+    await world.sender.claims.renew()
+    assert len(calls) == 3
+    await world.sender.claims.renew()
+    assert len(calls) == 6  # noted as soon as that goes
+
+
+def test_an_unreadable_one_of_high_rank_leaves_the_others():
+    ready = Ready()
+    requests = []
+    for number, terms in enumerate((None, Terms(priority=5)), 1):
+        message = structs.replace(make_message(number), terms=terms)
+        requests.append(AttemptRequest("mx:b.test", message, [make_delivery(number, message, "x@b.test")]))
+        ready.append(requests[-1])
+    ready.remove(requests[1])
+    assert ready[0] is requests[0]
+    assert ready.popleft() is requests[0]
+    assert len(ready) == 0
+
+
+async def test_a_full_next_hop_is_not_claimed_for_again_and_again(world, monkeypatch):
+    monkeypatch.setattr(runner, "MAX_READY", 40)
+    monkeypatch.setattr(runner, "RESERVED", 4)
+    monkeypatch.setattr(runner, "SHARE", 1)
+    monkeypatch.setattr(claims, "PAGE", 10)
+    world.remote.answers["RCPT"] = SILENCE
+    world.make_sender(ways=ROUTED)
+    await world.join()
+    for number in range(1, 50):
+        await world.accept(number, f"b@domain{number}.test")
+    pages = 0
+    while await world.sender.claims.claim():
+        await world.sender.results.drain()
+        pages += 1
+        assert pages < 30, "what was given back is claimed again without an end"
+    assert len(world.sender.runner._known) > 20
+
+
+async def test_another_way_by_hand_outlives_what_is_under_way(world):
+    world.remote.answers["RCPT"] = SILENCE
+    world.make_sender(ways=ROUTED)
+    owner = await world.join()
+    (one,) = await world.accept(1, "b@mx.test", owner=owner, take=True)
+    await settle(60)
+    await world.actions.act("reroute", QueueFilter(delivery=one), "carol", to="192.0.2.77:2525")
+    await world.sender.claims._apply_wishes()
+    await world.clock.advance(3600)
+
+    async def deferred():
+        return (await world.get(one)).last_status is not None
+
+    await world.until(deferred)
+    row = await world.get(one)
+    assert (row.state, row.dest) == (QUEUED, "to:192.0.2.77:2525")
+    assert row.due <= world.clock.now() + timedelta(seconds=1)
