@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from postroad.app.policies import look_up
 from postroad.lab.dns import Fault
 from postroad.lab.policies import Page, policy
 from postroad.lab.secure import ROOT, SecureQuarter
-from postroad.ports.store import DeliveryState
+from postroad.ports.store import DeliveryState, Refused
 from postroad.reports.story import Story
 from postroad.testing.site import ALICE, BOB, PASSWORD, Sections, Site, delivery_to, node_in, running_world, states
 
@@ -17,10 +20,12 @@ DELIVERED, QUEUED = DeliveryState.DELIVERED, DeliveryState.QUEUED
 
 
 @asynccontextmanager
-async def secured(folder: Path, sections: Sections | None = None) -> AsyncIterator[tuple[Site, SecureQuarter]]:
+async def secured(
+    folder: Path, sections: Sections | None = None, *, also: Sequence[str] = ()
+) -> AsyncIterator[tuple[Site, SecureQuarter]]:
     """A server beside a world where DNS is signed. What is put off stays so: one attempt tells enough."""
     async with running_world() as world:
-        quarter = await SecureQuarter.open(world, folder / "lab")
+        quarter = await SecureQuarter.open(world, folder / "lab", also=also)
         wanted = {
             "dns": {"trust_ad": True},
             "delivery": {"sts_port": quarter.port, "retry_waits": [3600]},
@@ -187,11 +192,12 @@ PAGES = {
     "large": Page(policy("enforce", "other.test") + "x: y\r\n" * 20_000),
     "odd": Page("version: STSv1\r\nmode: enforce\r\n"),
     "off": Page(policy("none")),
+    "unproven": Page(policy("enforce", "other.test")),  # its web server's certificate has not this name
 }
 
 
 async def test_what_is_no_policy_holds_nobody_up(tmp_path: Path) -> None:
-    async with secured(tmp_path) as (site, quarter):
+    async with secured(tmp_path, also=[name for name in PAGES if name != "unproven"]) as (site, quarter):
         dns = quarter.world.dns
         for name, page in PAGES.items():
             dns.put(f"{name}.{ROOT}", "MX", "10 onlya.test.")
@@ -201,13 +207,27 @@ async def test_what_is_no_policy_holds_nobody_up(tmp_path: Path) -> None:
         dns.fault(f"mta-sts.silent.{ROOT}", Fault.SERVFAIL)
         story = await attempted(site, *PAGES, "silent")
         assert set(states(story).values()) == {DELIVERED}
+        assert site.node._outbound_tls is not None
+        sts = site.node._outbound_tls._sts
+        found = {name: await sts.find(f"{name}.{ROOT}") for name in [*PAGES, "silent"]}
+        assert {name: one.kind if one else "" for name, one in found.items()} == {
+            "missing": "sts-policy-fetch-error",
+            "moved": "sts-policy-fetch-error",
+            "large": "sts-policy-fetch-error",
+            "silent": "sts-policy-fetch-error",
+            "unproven": "sts-webpki-invalid",
+            "html": "sts-policy-invalid",
+            "odd": "sts-policy-invalid",
+            "off": "",
+        }
 
 
 async def test_sessions_are_counted_by_day_and_domain(tmp_path: Path) -> None:
     async with secured(tmp_path) as (site, _):
         houses = ("dane", "dane-wrong", "sts", "sts-testing", "refused", "sts-list")
         await attempted(site, *houses)
-        await site.node._outbound_tls.results.flush()  # type: ignore[union-attr]
+        assert site.node._outbound_tls is not None
+        await site.node._outbound_tls.results.flush()
         today = site.node.services.clock.now().date()
         rows = await site.store.read(lambda tx: tx.tls.results(first=today, last=today))
         found = {(row.key.domain.split(".")[0], row.key.policy, row.key.result) for _, row in rows}
@@ -225,7 +245,6 @@ async def test_sessions_are_counted_by_day_and_domain(tmp_path: Path) -> None:
         told = await site.run_json("tls", "results")
         assert {(row["domain"].split(".")[0], row["result"]) for row in told[:1]} <= {(d, r) for d, _, r in found if r}
         assert sum(row["sessions"] for row in told) == 6
-        assert "certificate-not-trusted" in await site.run("tls", "results", f"sts-testing.{ROOT}", "--days", "1")
 
 
 async def test_what_a_domain_asks_for_can_be_looked_up(tmp_path: Path) -> None:
@@ -236,6 +255,9 @@ async def test_what_a_domain_asks_for_can_be_looked_up(tmp_path: Path) -> None:
             "sts-list": ("it gets no mail", "sts"),
             "old": ("nothing; TLS where it is offered", "nobody"),
         }.items():
-            (row,) = await site.run_json("tls", "policy", f"{house}.{ROOT}")
-            assert (row["host"], row["needs"], row["by"]) == (f"mx.{house}.{ROOT}", *words)
-        await site.run("tls", "policy", "nullmx.test", code=1)
+            (row,) = await look_up(site.node.settings, f"{house}.{ROOT}")
+            assert (row.host, row.needs, row.by) == (f"mx.{house}.{ROOT}", *words)
+        with pytest.raises(Refused, match="takes no mail"):
+            await look_up(site.node.settings, "nullmx.test")
+        with pytest.raises(Refused, match="is no domain"):
+            await look_up(site.node.settings, "a..b")

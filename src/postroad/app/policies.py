@@ -39,7 +39,7 @@ class HostPolicy(Struct):
 async def look_up(settings: Settings, name: str) -> list[HostPolicy]:
     """Host by host, best first. Raises Refused. What is found is not kept: the server keeps its own."""
     try:
-        domain = Domain(name).ascii
+        domain = Domain.parse(name).ascii
     except AddressError as error:
         raise Refused(f"{name} is no domain: {error}") from error
     resolver = CachingResolver(settings.dns.nameservers, timeout=settings.dns.timeout, trust_ad=settings.dns.trust_ad)

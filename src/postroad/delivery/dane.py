@@ -23,7 +23,7 @@ class HostRecords(Struct, frozen=True):
 async def look_up(resolver: Resolver, host: str, port: int, reached: Reached) -> HostRecords | Status | None:
     """None where there is nothing to hold the host to; a temporary failure where that cannot be known: an attacker who
     suppresses the answer must not get the mail (§2.1.2)."""
-    if literal(host):
+    if literal(host) or host.startswith("/"):
         return None
     bases = await _bases(resolver, host, reached)
     if isinstance(bases, Status):

@@ -60,6 +60,7 @@ class Demand(Struct, frozen=True):
     applied: Applied = NOTHING_PUBLISHED
     announced: bool = False  # the host has to offer REQUIRETLS (RFC 8689 §4.2.1)
     final: bool = False  # what falls short is returned, not tried again
+    fault: tuple[str, str] = ("", "")  # what is wrong with the policy although nothing follows: result type, and reason
 
     @property
     def key(self) -> object:
@@ -171,9 +172,12 @@ def decide(plan: Plan, host: str, records: HostRecords | None) -> Demand | Barre
     if records is not None:
         return Demand(Need.ENCRYPT, ClientTls(host), "DANE, with no record that can be used", applied)
     if policy is not None and policy.mode is StsMode.TESTING:
-        tls = ClientTls(host, report=policy.allows(host))
-        return Demand(Need.MAY, tls, "MTA-STS, mode testing", applied)
-    return Demand(Need.MAY, ClientTls(host), applied=applied)
+        if not policy.allows(host):
+            fault = ("validation-failure", f"{host} is not in the MTA-STS policy")
+            return Demand(Need.MAY, ClientTls(host), "MTA-STS, mode testing", applied, fault=fault)
+        return Demand(Need.MAY, ClientTls(host, report=True), "MTA-STS, mode testing", applied)
+    fault = (plan.sts.kind, plan.sts.error) if plan.sts is not None else ("", "")
+    return Demand(Need.MAY, ClientTls(host), applied=applied, fault=fault)
 
 
 def _by_dane(plan: Plan, host: str, records: HostRecords, *, required: bool) -> Demand:

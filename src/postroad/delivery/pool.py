@@ -16,7 +16,7 @@ from postroad.delivery.smtp import Conversation
 from postroad.delivery.target import USUAL_MANNER, Craft, Manner, Target
 from postroad.delivery.tlsresults import TlsResults
 from postroad.mail.status import EnhancedCode, Status, status
-from postroad.ports.net import ClientTls, Dialer, Endpoint
+from postroad.ports.net import Dialer, Endpoint
 from postroad.routing.routes import Transport
 
 MAX_DIALS = 12  # addresses that one attempt to open a connection tries
@@ -141,18 +141,21 @@ class Pool:
             return
         target = conversation.target
         applied = target.demand.applied if target.demand is not None else NOTHING_PUBLISHED
+        kind, reason = ended.kind, ended.reason
+        if not kind and target.demand is not None:
+            kind, reason = target.demand.fault
         self._results.count(
             target.transport.host,
             (applied.policy, applied.text),
-            ended.kind,
+            kind,
             host=target.host,
             address=target.endpoint.host,
             source=ended.source,
-            reason=ended.reason,
+            reason=reason,
         )
 
     async def _dial(self, conversation: Conversation, target: Target) -> OpenFailure | None:
-        tls = ClientTls(target.host, target.verify) if target.transport.implicit_tls else None
+        tls = target.tls if target.transport.implicit_tls else None
         try:
             await self._dialer.connect(
                 (target.endpoint, *target.others) if target.others else target.endpoint,

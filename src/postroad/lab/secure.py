@@ -7,7 +7,7 @@ With it the DNS server validates: what is known to be signed wrongly it refuses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -109,15 +109,15 @@ class SecureQuarter:
         self._nobody = LabAuthority("Nobody in particular")
 
     @classmethod
-    async def open(cls, world: World, folder: Path, port: int = 0) -> SecureQuarter:
-        """`port` of the policies; 0: any."""
+    async def open(cls, world: World, folder: Path, port: int = 0, *, also: Sequence[str] = ()) -> SecureQuarter:
+        """`port` of the policies; 0: any. `also` are more names below ROOT whose policies the web server may show."""
         quarter = cls(world, folder)
         world.dns.signed(ROOT)
         world.dns.signed(PROBED[1])
         world.dns.fault(PROBED[0], Fault.SERVFAIL)
         world.dns.signed(f"unsigned.{ROOT}", yes=False)
-        names = [f"mta-sts.{house.name}.{ROOT}" for house in HOUSES if house.sts]
-        certificate = quarter.authority.issue(*names, f"*.{ROOT}").write(folder, "policies")
+        names = [f"mta-sts.{name}.{ROOT}" for name in (*(house.name for house in HOUSES if house.sts), *also)]
+        certificate = quarter.authority.issue(*names).write(folder, "policies")
         quarter.policies = PolicyServer(*certificate)
         await quarter.policies.start(port=port)
         for house in HOUSES:

@@ -118,7 +118,10 @@ def replace_hosts(of, hosts):
 def test_a_testing_policy_that_does_not_name_the_host_asks_for_nothing():
     other = StsFound(StsPolicy(StsMode.TESTING, 60, ("other.test",)))
     assert decide(plan(sts=TESTING), HOST, None).tls.report
-    assert not decide(plan(sts=other), HOST, None).tls.report
+    demand = decide(plan(sts=other), HOST, None)
+    assert not demand.tls.report
+    assert demand.fault == ("validation-failure", f"{HOST} is not in the MTA-STS policy"), "but it is counted"
+    assert decide(plan(sts=BROKEN), HOST, None).fault == ("sts-policy-fetch-error", "404")
 
 
 def test_rules_by_domain():
@@ -179,8 +182,11 @@ async def test_where_records_are_looked_for(reached, zone, expected):
         assert (records.base, records.usable) == (expected, (EE,))
 
 
-async def test_an_address_has_no_records():
-    assert await dane.look_up(MemoryZone(), "192.0.2.1", 25, SIGNED) is None
+@pytest.mark.parametrize("host", ["192.0.2.1", "/run/lmtp"])
+async def test_what_has_no_name_has_no_records(host):
+    resolver = MemoryZone()
+    assert await dane.look_up(resolver, host, 25, SIGNED) is None
+    assert resolver.asked == []
 
 
 async def test_what_is_waived_or_unsigned_is_not_asked_for():
