@@ -21,6 +21,8 @@ async def test_a_domain_and_a_stream_get_return_paths_of_their_own(tmp_path: Pat
         assert "bounces.here.test.\tIN\tMX" in await site.run("domain", "records", "here.test")
         await site.run("stream", "return-path", "shop", "broadcast", "news.here.test")
 
+        found = await site.run("domain", "verify", "here.test", code=1)  # the test's host has no address
+        assert "bounces.here.test MX leads to mail.example.test" in found
         message = message_of(await send("bounce@late.test"))
         await site.when(message, lambda story: "returned" in kinds(story, "bounce@late.test"))
         await site.settled(message_of(await send("accept@late.test", MessageStream="broadcast")))

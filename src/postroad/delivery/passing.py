@@ -8,12 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from math import floor
 
-from msgspec import structs
-
 from postroad.mail.envelope import Notify
 from postroad.mail.status import EnhancedCode, Status
 from postroad.mail.terms import ByMode, RecipientTerms, Terms, TlsWish
-from postroad.ports.ids import id_text
 from postroad.ports.store import Message
 from postroad.proto.smtp.extensions import Capabilities
 from postroad.proto.smtp.parameters import DeliverBy, MailParameters, RcptParameters
@@ -35,19 +32,6 @@ def mail_parameters(terms: Terms, now: datetime, capabilities: Capabilities) -> 
 def names_it(message: Message, capabilities: Capabilities) -> bool:
     """Whether a next hop is told how we call our own people's message, so that its report names it (RFC 3461 §4.4)."""
     return (message.server is not None or message.account is not None) and "DSN" in capabilities.keywords
-
-
-def named(message: Message, parameters: MailParameters) -> MailParameters:
-    """With our id as ENVID, unless the sender has one of its own."""
-    return parameters if parameters.envid else structs.replace(parameters, envid=id_text(message.id))
-
-
-def rcpt_named(forward_path: str, terms: RecipientTerms | None) -> RcptParameters:
-    """With ORCPT, so that a report names the recipient as we know it, whatever it became there (RFC 3461 §4.2)."""
-    orcpt = terms.orcpt if terms is not None else ""
-    kind = "rfc822" if forward_path.isascii() else "utf-8"
-    notify = Notify(terms.notify) if terms is not None else Notify.UNSAID
-    return RcptParameters(notify=notify, orcpt=orcpt or f"{kind};{forward_path}")
 
 
 def rcpt_parameters(terms: RecipientTerms) -> RcptParameters:

@@ -19,10 +19,8 @@ from postroad.delivery.mx import LOOP
 from postroad.delivery.passing import (
     against,
     mail_parameters,
-    named,
     names_it,
     offered_to,
-    rcpt_named,
     rcpt_parameters,
 )
 from postroad.delivery.target import Craft, Target
@@ -31,7 +29,7 @@ from postroad.mail.envelope import BodyFlag, TlsInfo
 from postroad.mail.sevenbit import CannotConvert
 from postroad.mail.status import EnhancedCode, Status, status
 from postroad.observe import log
-from postroad.ports.ids import AttemptId
+from postroad.ports.ids import AttemptId, id_text
 from postroad.ports.net import Connection, PeerTls, TlsFailed
 from postroad.ports.store import Delivery, Message
 from postroad.proto.smtp.client import (
@@ -374,8 +372,7 @@ class Conversation:
             self._dirty = False
             machine.reset()
         parameters = NO_PARAMETERS if terms is None else mail_parameters(terms, now, machine.capabilities)
-        if is_named := names_it(message, machine.capabilities):
-            parameters = named(message, parameters)
+        is_named = names_it(message, machine.capabilities)
         machine.mail(
             self._reverse_path(message, deliveries),
             size=message.size if rewritten is None else len(rewritten),
@@ -383,6 +380,7 @@ class Conversation:
             binary=flags & _BINARY != 0,
             utf8=needs_utf8,
             parameters=parameters,
+            envid=id_text(message.id) if is_named else "",
         )
         transaction = Transaction(request, self.target.host, machine.record, now, clock)
         self._transactions.append(transaction)
@@ -395,12 +393,10 @@ class Conversation:
         asked = terms is not None
         for delivery in deliveries:
             asked = asked or delivery.terms is not None
-            if is_named:
-                machine.rcpt(delivery.forward_path, rcpt_named(delivery.forward_path, delivery.terms))
-            elif delivery.terms is None:
-                machine.rcpt(delivery.forward_path)
+            if delivery.terms is None:
+                machine.rcpt(delivery.forward_path, named=is_named)
             else:
-                machine.rcpt(delivery.forward_path, rcpt_parameters(delivery.terms))
+                machine.rcpt(delivery.forward_path, rcpt_parameters(delivery.terms), named=is_named)
         if asked:
             transaction.offered = offered_to(terms, now, machine.capabilities)
         machine.start_body(stuff=flags & _DOT_LINES != 0, chunk=message.size if flags & _BINARY else None)

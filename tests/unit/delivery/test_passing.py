@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from postroad.delivery.passing import against, mail_parameters, offered_to, rcpt_parameters
-from postroad.mail.envelope import Notify
+from postroad.delivery.passing import against, mail_parameters, names_it, offered_to, rcpt_parameters
+from postroad.mail.envelope import BodyFlag, Notify, Origin
 from postroad.mail.terms import ByMode, RecipientTerms, Terms
+from postroad.ports.ids import BlobId, MessageId
+from postroad.ports.store import Message
 from postroad.proto.smtp.extensions import parse_ehlo
 from postroad.proto.smtp.parameters import MAIL_PARAMETERS, RCPT_PARAMETERS, written
 from postroad.testing.clock import START
@@ -65,3 +67,12 @@ def test_what_is_taken_over_need_not_be_reported():
     assert offered_to(in_time(100), START, ALL) == {"DSN", "DELIVERBY"}
     assert offered_to(in_time(10), START, ALL) == {"DSN"}
     assert offered_to(None, START, BARE) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("who", "capabilities", "named"),
+    [({}, ALL, False), ({"server": 3}, ALL, True), ({"account": 5}, ALL, True), ({"server": 3}, BARE, False)],
+)
+def test_only_our_own_peoples_mail_is_named(who, capabilities, named):
+    message = Message(MessageId(1), START, Origin("mx", ""), "a@b.test", 9, BodyFlag.NONE, BlobId(1), **who)
+    assert names_it(message, capabilities) is named

@@ -28,6 +28,7 @@ from postroad.proto.smtp.parameters import (
     RCPT_PARAMETERS,
     MailParameters,
     RcptParameters,
+    write_orcpt,
     written,
 )
 from postroad.proto.wire import Interruption, ProtocolMisuse, Signal
@@ -256,9 +257,11 @@ class SmtpClient:
         binary: bool = False,
         utf8: bool = False,
         parameters: MailParameters = NO_PARAMETERS,
+        envid: str = "",
     ) -> None:
         """Begin a transaction, with its own dialogue record. What the message is like is told by arguments, what its
         sender asked for by `parameters` (SIZE, BODY and AUTH in it are passed over); each where the server offers it.
+        `envid` is our own name for it, in letters and digits, where the sender has given none.
         """
         line = f"MAIL FROM:<{reverse_path}>"
         offered = self.capabilities.keywords
@@ -272,13 +275,19 @@ class SmtpClient:
             line += " SMTPUTF8"
         if parameters.asks:
             line += written(parameters, _WISHES, offered)
+        if envid and parameters.envid is None and "DSN" in offered:
+            line += f" ENVID={envid}"
         self.record = []
         self._queue(_Pending(Command.MAIL, _line(line), self.record))
 
-    def rcpt(self, forward_path: str, parameters: RcptParameters = NO_RCPT_PARAMETERS) -> None:
+    def rcpt(self, forward_path: str, parameters: RcptParameters = NO_RCPT_PARAMETERS, *, named: bool = False) -> None:
+        """`named`: where the sender has given no ORCPT, the recipient as we know it is one (RFC 3461 §4.2)."""
         line = f"RCPT TO:<{forward_path}>"
         if parameters.asks:
             line += written(parameters, RCPT_PARAMETERS, self.capabilities.keywords)
+        if named and parameters.orcpt is None and "DSN" in self.capabilities.keywords:
+            kind = "rfc822" if forward_path.isascii() else "utf-8"
+            line += f" ORCPT={write_orcpt(f'{kind};{forward_path}')}"
         self._queue(_Pending(Command.RCPT, _line(line), self.record))
 
     def start_body(self, *, stuff: bool = True, chunk: int | None = None) -> None:

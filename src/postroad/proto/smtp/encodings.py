@@ -52,6 +52,8 @@ def decode_xtext_utf8(text: str) -> str | None:
 
 
 def encode_xtext(text: str) -> str:
+    if text.isascii() and text.isprintable() and not ("+" in text or "=" in text or " " in text):
+        return text  # nearly every address
     return "".join(char if "!" <= char <= "~" and char not in "+=" else f"+{ord(char):02X}" for char in text)
 
 

@@ -182,7 +182,7 @@ def _read_orcpt(value: str) -> str | None:
     return f"{kind};{address}" if mark and re.fullmatch(_ATOM, kind) and address else None
 
 
-def _write_orcpt(value: str) -> str:
+def write_orcpt(value: str) -> str:
     """In ASCII, which every server takes (RFC 6533 §3)."""
     kind, _, address = value.partition(";")
     return f"{kind};{(encode_utf8_address if kind.lower() == 'utf-8' else encode_xtext)(address)}"
@@ -203,7 +203,7 @@ MAIL_PARAMETERS: Final[Mapping[str, Parameter]] = {
 }
 RCPT_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "NOTIFY": Parameter("notify", "DSN", _read_notify, _write_notify, 28, unsaid=Notify.UNSAID),
-    "ORCPT": Parameter("orcpt", "DSN", _read_orcpt, _write_orcpt, 500),
+    "ORCPT": Parameter("orcpt", "DSN", _read_orcpt, write_orcpt, 500),
 }
 
 

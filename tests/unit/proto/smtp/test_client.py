@@ -361,6 +361,32 @@ def test_no_chunk_where_none_is_offered():
         opened().start_body(chunk=5)
 
 
+@pytest.mark.parametrize(
+    ("ehlo", "path", "mail", "rcpt"),
+    [
+        (CHUNKS, "b@mx.test", b" ENVID=0c1x2d3f4g5h6", b" ORCPT=rfc822;b@mx.test"),
+        (CHUNKS, "b+c=d@mx.test", b" ENVID=0c1x2d3f4g5h6", b" ORCPT=rfc822;b+2Bc+3Dd@mx.test"),
+        (BARE, "b@mx.test", b"", b""),
+    ],
+)
+def test_what_we_call_it_is_said_where_reports_may_repeat_it(ehlo, path, mail, rcpt):
+    machine = opened(ehlo)
+    machine.mail("a@client.test", envid="0c1x2d3f4g5h6")
+    machine.rcpt(path, named=True)
+    feed(machine, b"250 ok\r\n")
+    said = b"MAIL FROM:<a@client.test>" + mail + b"\r\nRCPT TO:<" + path.encode() + b">" + rcpt + b"\r\n"
+    assert machine.data_to_send() == said
+
+
+def test_what_the_sender_calls_it_goes_first():
+    machine = opened(CHUNKS)
+    machine.mail("a@client.test", envid="0c1x2d3f4g5h6", parameters=MailParameters(envid="theirs"))
+    machine.rcpt("b@mx.test", RcptParameters(orcpt="rfc822;first@a.test"), named=True)
+    feed(machine, b"250 ok\r\n")
+    said = b"MAIL FROM:<a@client.test> ENVID=theirs\r\nRCPT TO:<b@mx.test> ORCPT=rfc822;first@a.test\r\n"
+    assert machine.data_to_send() == said
+
+
 def test_parameters_are_said_where_they_are_offered():
     wishes = MailParameters(size=5, utf8=True, ret="HDRS", envid="a b", priority=3, deliver_by=DeliverBy(60, "N"))
     asked = RcptParameters(Notify.NEVER, "rfc822;b@mx.test")
