@@ -52,6 +52,7 @@ QUICK = 0.25  # seconds: a server slower than this after the final dot gets no m
 # As numbers: an IntFlag's own & is ten times slower.
 _EIGHT_BIT, _DOT_LINES = int(BodyFlag.EIGHT_BIT), int(BodyFlag.DOT_LINES)
 _BINARY, _UTF8 = int(BodyFlag.BINARY), int(BodyFlag.UTF8)
+_NO_EHLO = frozenset((500, 501, 502, 503, 504))  # RFC 5321 §4.2.2: the command is not understood
 _CANNOT_CONVERT = EnhancedCode(5, 6, 3)
 
 _log = log.get("delivery")
@@ -206,6 +207,8 @@ class Conversation:
             self._secure()
         elif reply.code // 100 == 5 and not self.target.needs_no_less and not self._lmtp:
             self.machine.hello(extended=False)  # RFC 5321 §3.2: a server may know HELO alone
+        elif reply.code in _NO_EHLO and not self._tls and not self._lmtp:
+            self._without_tls("it knows no EHLO")  # or whoever is in between says so: mail is not returned for that
         else:
             self._fail(to_status(reply, self.target.host, Command.EHLO))
 

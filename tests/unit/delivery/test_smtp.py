@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from tests.unit.delivery.test_policy import World as Secured
 
 from postroad.delivery.agent import AttemptRequest
 from postroad.delivery.mx import Hosts
@@ -232,6 +233,14 @@ async def test_dots_and_eight_bits(world):
     await world.send(request(content=content, flags=BodyFlag.DOT_LINES | BodyFlag.EIGHT_BIT))
     assert world.remote.taken[0].content == content
     assert "BODY=8BITMIME" in world.remote.commands[1]
+
+
+@pytest.mark.parametrize("answer", ["500 what?", "502 not known", "504 no"])
+async def test_where_ehlo_is_unknown_and_tls_is_demanded_nothing_is_returned(tmp_path, answer):
+    world = Secured(tmp_path, ehlo=answer)
+    failure, _ = await world.send("safe.test")
+    assert (failure.status.reply_code, str(failure.status.enhanced), failure.alone) == (451, "4.7.5", True)
+    assert not any(command.startswith(("HELO", "MAIL")) for command in world.remote.commands)
 
 
 async def test_helo_where_ehlo_is_unknown(world):
