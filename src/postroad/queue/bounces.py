@@ -108,6 +108,7 @@ class Bounces:
         self._recorder = Recorder(ids)
         self._manner = manner
         self._told = Told(clock, manner.per_hour)
+        self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def report(self, message: Message, notices: Sequence[Notice]) -> list[Event]:
@@ -151,6 +152,8 @@ class Bounces:
         manner = self._manner
         whole = _whole_comes_back(message, notices, manner.header_only_over)
         content = await self._read(message, message.size if whole else message.header_size)
+        async with self._turn:  # one in each round of the loop: a host that is gone may make hundreds due at once
+            await asyncio.sleep(0)
         report = DeliveryReport(
             manner.hostname,
             [_recipient(notice, now) for notice in notices],
