@@ -132,14 +132,10 @@ class StsPolicies:
         task.add_done_callback(self._renewing.discard)
 
     async def _known(self, domain: str) -> _Kept:
-        """What memory or the store has."""
+        """What memory or the store has. Raises StoreUnavailable: without knowing, nothing is sent."""
         kept = self._kept.get(domain)
         if kept is None:
-            record = None
-            try:
-                record = await self._store.read(lambda tx: tx.tls.policy(domain))
-            except StoreUnavailable as error:
-                _log.warning("policies of MTA-STS cannot be read", cause=str(error))
+            record = await self._store.read(lambda tx: tx.tls.policy(domain))
             while len(self._kept) >= KEPT:
                 del self._kept[next(iter(self._kept))]
             kept = self._kept[domain] = _Kept(record, _policy_of(record))

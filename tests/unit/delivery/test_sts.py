@@ -13,6 +13,7 @@ from postroad.lab.policies import policy
 from postroad.mailauth.mtasts import StsMode
 from postroad.ports.dns import DnsAnswer, DnsOutcome
 from postroad.ports.http import HttpAnswer, HttpFailed
+from postroad.ports.store import StoreUnavailable
 from postroad.testing.clock import JumpingClock, settle
 from postroad.testing.sending import MemoryZone
 from postroad.testing.stores import open_store
@@ -73,6 +74,21 @@ async def test_fetched_once_and_kept_over_a_restart(world):
     world.web.answer = HttpFailed("gone")
     assert await world.mode() is StsMode.ENFORCE
     assert len(world.web.asked) == 1
+
+
+async def test_a_policy_that_cannot_be_read_now_is_not_forgotten(world, monkeypatch):
+    await world.mode()
+    world.restart()
+    world.announce("")
+
+    async def failing(_):
+        raise StoreUnavailable("the disk is slow")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "read", failing)
+        with pytest.raises(StoreUnavailable):
+            await world.mode()
+    assert await world.mode() is StsMode.ENFORCE
 
 
 async def test_nobody_gets_by_while_it_is_being_fetched(world):
