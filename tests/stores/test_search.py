@@ -102,7 +102,7 @@ def fits(query: MessageQuery, message: Message, deliveries: list[Delivery]) -> b
         SearchField.SUBJECT: [message.subject],
         SearchField.IDENT: [message.message_id],
         SearchField.TAG: [message.tag],
-        SearchField.REPLY: [f"{one} {one.cause} {one.remote} {one.diagnostic}" for one in replies],
+        SearchField.REPLY: [f"{one} {one.cause} {one.remote} {one.diagnostic} {one.reason}" for one in replies],
     }
     in_state = not (query.states or query.deferred) or any(
         one.state in query.states or (query.deferred and one.state == "queued") for one in deliveries

@@ -22,7 +22,7 @@ class SearchField(StrEnum):
     SUBJECT = "subject"
     IDENT = "ident"  # the Message-ID field
     TAG = "tag"
-    REPLY = "reply"  # the last reply about a recipient
+    REPLY = "reply"  # the last reply about a recipient, and the name of its reason
 
 
 class SearchTerm(Record, frozen=True):

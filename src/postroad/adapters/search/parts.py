@@ -28,7 +28,7 @@ CREATE TABLE part (
 )"""
 _FIELDS = "sender, recipient, subject, ident, tag, reply, facet"
 _TABLE = f'CREATE VIRTUAL TABLE {{}} USING fts5({_FIELDS}, content="", contentless_delete=1, tokenize="{{}}")'
-_REPLY = " || ' ' || ".join(f"COALESCE(json_extract(d.last_status, '$[{place}]'), '')" for place in range(6))
+_REPLY = " || ' ' || ".join(f"COALESCE(json_extract(d.last_status, '$[{place}]'), '')" for place in range(7))
 # The facets are words that nobody writes: s and a state, v and a server, m and a stream in hexadecimal.
 _INDEX = f"""INSERT OR REPLACE INTO {{table}} (rowid, {_FIELDS})
 SELECT m.id, m.reverse_path || ' ' || m.header_from, group_concat(d.forward_path || ' ' || d.orig, ' '), m.subject,

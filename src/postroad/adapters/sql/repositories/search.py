@@ -203,4 +203,4 @@ def _recipients(row: Row) -> list[str]:
 
 def _replies(row: Row) -> list[str]:
     status = status_of(row[3])
-    return [f"{status} {status.cause} {status.remote} {status.diagnostic}"] if status else []
+    return [f"{status} {status.cause} {status.remote} {status.diagnostic} {status.reason}"] if status else []
