@@ -244,7 +244,7 @@ class Results:
         wish = self.wishes.pop(delivery.id, Wish.NONE) if self.wishes else Wish.NONE
         if verdict.is_success:
             event = self._recorder.final(delivery, DeliveryState.DELIVERED, now, reply=str(verdict), host=host)
-            return self._result(delivery, DeliveryState.DELIVERED, verdict, now), event
+            return self._result(delivery, DeliveryState.DELIVERED, verdict, now, dest=dest), event
         verdict = reasoned(verdict)
         if verdict.is_permanent or wish is Wish.BOUNCE:
             return self._failure(delivery, DeliveryState.BOUNCED, verdict, host, now)
