@@ -115,7 +115,10 @@ class Node:
             scanning=self.scanning,
         )
         self.resolver = CachingResolver(
-            settings.dns.nameservers, timeout=settings.dns.timeout, trust_ad=settings.dns.trust_ad
+            settings.dns.nameservers,
+            timeout=settings.dns.timeout,
+            trust_ad=settings.dns.trust_ad,
+            max_entries=settings.dns.cache,
         )
         self.door = assemble_door(
             settings.front_door,

@@ -136,6 +136,7 @@ class Dns:
         (), "servers to ask, as `address:port`; none: the system's", check=values.nameserver
     )
     timeout: float = setting(5.0, "how long one look-up may take", unit="seconds", check=values.between(0.1, 60))
+    cache: int = setting(20_000, "answers kept at once, for as long as they hold", check=values.at_least(100))
     trust_ad: bool = setting(
         False, "the servers validate DNSSEC, and nobody between them and us can change an answer: their AD bit is"
         " believed, which DANE needs (`postroad check` proves it)",
