@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from postroad.queue.lanes import Lane
 
 KEPT = 10_000  # groups without work whose pace is remembered
+RESTS_KEPT = 1000  # rests of one group: some providers have a host of its own for each domain
 
 
 @dataclass(slots=True)
@@ -51,6 +52,17 @@ class Group:
     rests: dict[tuple[str, ...], Rest] = field(default_factory=dict)  # by MX hosts
     grey: Window = field(default_factory=Window)
     gate: bool = False  # somebody waits for the pace to let a message through
+
+    def rest_of(self, hosts: tuple[str, ...], own: Rest) -> Rest:
+        """The one that all share who have these hosts, in whatever order; `own` where it is the first."""
+        hosts = tuple(sorted(hosts))
+        if (known := self.rests.get(hosts)) is not None:
+            return known
+        if len(self.rests) >= RESTS_KEPT:
+            resting = [(key, rest) for key, rest in self.rests.items() if rest.why is not None]
+            self.rests = dict(resting[-RESTS_KEPT // 2 :])
+        self.rests[hosts] = own
+        return own
 
     @property
     def standing(self) -> int:

@@ -570,7 +570,7 @@ class Runner:
             lane.group = group = self.groups.of(transport, hosts)
             group.connections += 1
             group.opening += 1
-            lane.rest = group.rests.setdefault(hosts, lane.rest)
+            lane.rest = group.rest_of(hosts, lane.rest)
             lane.source = self._sources.of(transport.pool, group.key)
             if lane.source is not None:
                 lane.source.connections += 1

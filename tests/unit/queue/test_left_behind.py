@@ -9,12 +9,17 @@ from msgspec import structs
 from tests.unit.queue.test_claims import World
 
 from postroad.config.schema import RouteRule
-from postroad.delivery.agent import AttemptRequest
+from postroad.delivery.agent import AttemptRequest, OpenFailure
+from postroad.delivery.providers import Providers
+from postroad.mail.status import status
 from postroad.mail.terms import Terms
 from postroad.ports.store import DeliveryState, QueueFilter, StoreUnavailable
-from postroad.queue import claims, runner
+from postroad.queue import claims, groups, runner
 from postroad.queue.fair import Ready
+from postroad.queue.groups import Groups
+from postroad.queue.pacing import Rest
 from postroad.queue.sender import Ways
+from postroad.routing.routes import RouteSettings, transport
 from postroad.testing.clock import settle
 from postroad.testing.remote import SILENCE
 from postroad.testing.sending import make_delivery, make_message
@@ -94,3 +99,27 @@ async def test_another_way_by_hand_outlives_what_is_under_way(world):
     row = await world.get(one)
     assert (row.state, row.dest) == (QUEUED, "to:192.0.2.77:2525")
     assert row.due <= world.clock.now() + timedelta(seconds=1)
+
+
+class TestRests:
+    def test_those_with_the_same_hosts_rest_together_whatever_their_order(self):
+        group = Groups(Providers(()), 10).of(transport("a.test", None, RouteSettings()), ["b.mx.test", "a.mx.test"])
+        own = Rest()
+        assert group.rest_of(("b.mx.test", "a.mx.test"), own) is own
+        assert group.rest_of(("a.mx.test", "b.mx.test"), Rest()) is own
+
+    def test_only_so_many_are_remembered(self):
+        """Microsoft has a host of its own for each domain."""
+        group = Groups(Providers(()), 10).of(transport("a.test", None, RouteSettings()), ["mx.hoster.test"])
+        resting = Rest(1, 10.0, OpenFailure(status(451, "4.4.1", "gone")))
+        group.rest_of(("resting.mx.test",), resting)
+        for number in range(groups.RESTS_KEPT * 3):
+            group.rest_of((f"d{number}.mx.test",), Rest())
+        assert len(group.rests) <= groups.RESTS_KEPT
+        assert group.rest_of(("resting.mx.test",), Rest()) is resting
+
+    def test_nor_of_those_that_all_rest(self):
+        group = Groups(Providers(()), 10).of(transport("a.test", None, RouteSettings()), ["mx.hoster.test"])
+        for number in range(groups.RESTS_KEPT * 3):
+            group.rest_of((f"d{number}.mx.test",), Rest(1, 10.0, OpenFailure(status(451, "4.4.1", "gone"))))
+        assert len(group.rests) <= groups.RESTS_KEPT
