@@ -212,3 +212,21 @@ async def test_content_that_is_not_at_hand_is_read(place):
     row = Delivery(came.deliveries[0].id, lost.id, "feedback", came.deliveries[0].forward_path, DeliveryState.QUEUED)
     ((_, told),) = await place.feedback.deliver(lost, [row], None, None)
     assert told.is_temporary
+
+
+async def test_a_persons_message_is_found_by_the_message_id_that_her_program_made(place):
+    sent = place.mail.remote("bob@remote.test", reverse_path="alice@here.test")
+    sent.message = replace(sent.message, message_id="<Her.Own-ID.77@laptop.test>")
+    await place.store.accept(sent)
+    content = bounce("bob@remote.test").replace(
+        b"\r\n--x--",
+        b"--x\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <Her.Own-ID.77@laptop.test>\r\n\r\n--x--",
+    )
+    for to, kinds in ((["bob@here.test"], []), (["alice@here.test"], ["returned"])):  # it has to come back to her
+        came = place.mail.remote(*to, content=content, reverse_path="")
+        await place.store.accept(came)
+        place.feedback.look(came.message, to, content)
+        await place.feedback.close()
+        assert [event.kind for event in await place.events(sent)] == kinds
+    (event,) = await place.events(sent)
+    assert event.detail["unproven"] == "yes"

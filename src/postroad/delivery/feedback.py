@@ -107,6 +107,7 @@ class Feedback:
         self._clock = clock
         self._recorder = Recorder(ids)
         self._search = Search(store, clock, index)
+        self._searching = asyncio.Lock()
         self._workers = workers
         self._suppressed = suppressed
         self._misses: dict[StreamTag, int] = {}
@@ -208,15 +209,17 @@ class Feedback:
         return own != "" and own in (each.lower() for each in came.to)
 
     async def _hunt(self, came: Came) -> Message | None:
-        """Where our id is nowhere in it: by the Message-ID of a person's program, or by stream, day and recipient."""
+        """Where our id is nowhere in it: by the Message-ID of a person's program, or by stream, day and recipient. One
+        search at a time, for whoever sends us reports chooses what is searched for."""
         queries = [
             MessageQuery(terms=(SearchTerm((SearchField.IDENT,), each.lower()),))
-            for each in message_ids(came.returned, came.header)
+            for each in message_ids(came.returned, came.header)[:1]
         ]
         if came.proof is not None:
             queries += _by_recipient(came.proof, came.returned)
         for query in queries:
-            page = await self._search.messages(query, limit=_FEW)
+            async with self._searching:
+                page = await self._search.messages(query, limit=_FEW)
             fitting = [row.message for row in page.rows if self._fits(came, row.message)]
             if len(fitting) == 1 or (fitting and query.terms[0].fields == (SearchField.RECIPIENT,)):
                 return fitting[0]
@@ -307,7 +310,7 @@ def _by_recipient(tag: StreamTag, returned: Returned) -> list[MessageQuery]:
             since=begin,
             until=begin + timedelta(days=1),
         )
-        for name in names[:_FEW]
+        for name in names[:2]
     ]
 
 
