@@ -284,7 +284,10 @@ class SmtpServer(ContentConversation):
         return RcptReceived(command.forward_path, command.parameters)
 
     def _rset_command(self, _command: Plain) -> Event:
-        self._progress.end_transaction()
+        progress = self._progress
+        if progress.open and progress.recipients:  # who verifies addresses is not idle, nor was its MAIL
+            progress.idle += 2
+        progress.end_transaction()
         return self._answer_idle(replies.OK, _RESET)
 
     def _noop_command(self, _command: Plain) -> Event:
