@@ -13,6 +13,7 @@ from tests.interop.foreign import complain, program
 from tests.interop.site import ALICE, BY_LMTP, BY_SUBMISSION, PASSWORD, Site
 
 DOMAIN = "postfix.test"
+GONE = f"gone@{DOMAIN}"  # is taken, and found to lead nowhere afterwards
 
 # What is for these two goes by LMTP, and as alice's submission; all else to our MX.
 MODE = """\
@@ -23,7 +24,9 @@ smtp_sasl_auth_enable = yes
 smtp_sasl_security_options = noanonymous
 smtp_sasl_password_maps = inline:{{ {{ [localhost]:{submission} = {alice}:{password} }} }}
 transport_maps = inline:{{
-  {{ {by_lmtp} = lmtp:inet:127.0.0.1:{lmtp} }}, {{ {by_submission} = smtp:[localhost]:{submission} }} }}
+  {{ {by_lmtp} = lmtp:inet:127.0.0.1:{lmtp} }}, {{ {by_submission} = smtp:[localhost]:{submission} }},
+  {{ nobody.invalid = error:5.1.1 User unknown }} }}
+virtual_alias_maps = inline:{{ {{ {gone} = someone@nobody.invalid }} }}
 smtp_host_lookup = native
 lmtp_host_lookup = native
 """
@@ -56,7 +59,7 @@ class PostfixPeer(Postfix):
     def __init__(self, folder: Path, site: Site) -> None:
         mode = MODE.format(
             ca=site.ca, submission=site.port("submission"), lmtp=site.port("lmtp"), alice=ALICE, password=PASSWORD,
-            by_lmtp=BY_LMTP, by_submission=BY_SUBMISSION,
+            by_lmtp=BY_LMTP, by_submission=BY_SUBMISSION, gone=GONE,
         )  # fmt: skip
         super().__init__(
             folder / "postfix", maildir(folder / "postfix", DOMAIN) + relay("127.0.0.1", site.port("mx")) + mode
