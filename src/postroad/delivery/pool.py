@@ -20,6 +20,7 @@ from postroad.ports.net import Dialer, Endpoint
 from postroad.routing.routes import Transport
 
 MAX_DIALS = 12  # addresses that one attempt to open a connection tries
+MAX_KNOWN = 2000  # addresses that are remembered at least
 UNREACHABLE = EnhancedCode(4, 4, 1)
 NO_FAMILY = status(451, "4.4.4", "no address of ours can reach this server")
 
@@ -49,6 +50,7 @@ class Pool:
         self._policies = policies
         self._results = results
         self._known: dict[_Key, WeakSet[Conversation]] = {}
+        self._tidy_at = MAX_KNOWN
 
     async def hosts(self, transport: Transport) -> Sequence[str] | OpenFailure:
         """Where a next hop's mail goes, best first; or why it goes nowhere."""
@@ -90,9 +92,11 @@ class Pool:
             left: Target | None = targets
             while left is not None:
                 failure, left = await self._try(left, feed, notes)
-                if failure is None or len(failures) >= MAX_DIALS:
-                    return failure
+                if failure is None:
+                    return None
                 failures.append(failure)
+                if len(failures) > MAX_DIALS:
+                    return _weightiest(failures, notes)
         return _weightiest(failures, notes)
 
     async def _plan(self, hosts: Sequence[str], transport: Transport) -> Plan | None:
@@ -130,10 +134,17 @@ class Pool:
             conversation = Conversation(feed, replace(tried, plain_because=reason, others=()), self._craft, notes)
             failure = await self._dial(conversation, conversation.target)
         if failure is None:
-            self._known.setdefault(_key(conversation.target), WeakSet()).add(conversation)
+            self._remember(conversation)
             return None, None
         notes.append(f"* {tried.host} {tried.endpoint}: {failure.status.text}".encode())
         return failure, _without(target, tried.endpoint) if conversation.is_connected else None
+
+    def _remember(self, conversation: Conversation) -> None:
+        """Addresses without a connection are forgotten now and then."""
+        if len(self._known) >= self._tidy_at:
+            self._known = {key: known for key, known in self._known.items() if known}
+            self._tidy_at = max(MAX_KNOWN, 2 * len(self._known))
+        self._known.setdefault(_key(conversation.target), WeakSet()).add(conversation)
 
     def _count(self, conversation: Conversation) -> None:
         """How it went with TLS, where it came that far."""

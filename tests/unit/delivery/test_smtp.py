@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import pytest
 from tests.unit.delivery.test_policy import World as Secured
 
+from postroad.delivery import pool as pool_module
 from postroad.delivery.agent import AttemptRequest
 from postroad.delivery.mx import Hosts
 from postroad.delivery.pool import Pool
@@ -553,3 +555,30 @@ async def test_no_more_recipients_and_messages_than_the_server_says(world):
     assert [delivery.forward_path for delivery in first.again] == ["c@mx.test"]
     assert second.request.message.id == 2
     assert [each.message.id for each in basket.requests] == [3]
+
+
+async def test_a_refusal_at_the_last_dial_does_not_outweigh_a_host_that_may_come_back(world, monkeypatch):
+    monkeypatch.setattr(pool_module, "MAX_DIALS", 1)
+    world.zone.mx_records["mx.test"] = [(10, "gone.mx.test"), (20, "one.mx.test")]
+    world.zone.address_records["gone.mx.test"] = ["192.0.2.99"]
+    world.remote.answers[""] = "554 not you"
+    failure = await world.pool.open(transport("mx.test", None, RouteSettings()), Basket())
+    assert (failure.status.reply_code, str(failure.status.enhanced)) == (451, "4.4.1")
+
+
+async def test_addresses_without_a_connection_are_forgotten(world, monkeypatch):
+    monkeypatch.setattr(pool_module, "MAX_KNOWN", 3)
+    world.pool._tidy_at = 3
+    for number in range(10):
+        world.zone.mx_records["mx.test"] = [(10, f"h{number}.mx.test")]
+        world.zone.address_records[f"h{number}.mx.test"] = [f"192.0.2.{20 + number}"]
+        world.remote.listen(world.network, f"192.0.2.{20 + number}")
+        basket = Basket(request())
+        await world.pool.open(transport("mx.test", None, RouteSettings()), basket)
+        await settle(60)
+        basket.carriers[0].finish()
+        await settle(60)
+        basket.carriers.clear()
+        basket.idle_carriers.clear()
+        gc.collect()
+    assert len(world.pool._known) <= 4
