@@ -160,3 +160,18 @@ async def test_an_abrupt_end_is_told(world):
     assert world.sessions[0].log[-1][0] == "disconnected"
     assert not world.hub.unfinished
     listener.close()
+
+
+@on_both_loops
+async def test_many_at_once_are_let_in_and_a_closed_listener_lets_in_nobody(world):
+    """On either loop the socket is one, however often the loop was given it."""
+    listener = await listen(world.hub, LOCAL, world.make, service="test")
+    clients = await asyncio.gather(*(world.dial(listener.endpoint) for _ in range(30)))
+    for client in clients:
+        client.say(b"quit")
+    await asyncio.gather(*(client.gone.wait() for client in clients))
+    assert len(world.sessions) == 30
+    listener.close()
+    await asyncio.sleep(0)
+    with pytest.raises(OSError):
+        await world.dial(listener.endpoint)
