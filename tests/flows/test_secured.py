@@ -239,6 +239,8 @@ async def test_sessions_are_counted_by_day_and_domain(tmp_path: Path) -> None:
             ("refused", "no-policy-found", "starttls-not-supported"),
             ("sts-list", "sts", "validation-failure"),
         }
+        assert {row.key.source for _, row in rows} == {"127.0.0.1", ""}, "of those that were dialled"
+        assert {row.key.domain.split(".")[0] for _, row in rows if not row.key.source} == {"sts-list"}
         (good,) = (row for _, row in rows if row.key.domain.startswith("sts."))
         assert good.key.policy_text.startswith("version: STSv1\nmode: enforce\nmx: mx.sts.")
         assert (good.key.host, good.key.source) == (f"mx.sts.{ROOT}", "127.0.0.1")

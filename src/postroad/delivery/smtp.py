@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from msgspec import Struct
-
 from postroad.delivery.agent import AttemptRequest, Feed, OpenFailure
 from postroad.delivery.mx import LOOP
 from postroad.delivery.passing import (
@@ -24,6 +22,7 @@ from postroad.delivery.passing import (
     rcpt_parameters,
 )
 from postroad.delivery.target import Craft, Target
+from postroad.delivery.tlsfacts import TlsEnd, tls_text
 from postroad.delivery.transaction import Transaction, to_status
 from postroad.mail.envelope import BodyFlag, TlsInfo
 from postroad.mail.sevenbit import CannotConvert
@@ -67,8 +66,8 @@ class Conversation:
     __slots__ = (
         "__weakref__", "_address", "_connection", "_craft", "_dirty", "_feed", "_gone", "_handshaking", "_leaving",
         "_lmtp", "_most", "_most_recipients", "_notes", "_opened_at", "_over", "_prologue", "_quick", "_rewriting",
-        "_served", "_stream", "_timings", "_tls", "_transactions", "is_connected", "is_idle", "machine", "opened",
-        "target", "tls_ended", "tls_failed",
+        "_served", "_source", "_stream", "_timings", "_tls", "_transactions", "is_connected", "is_idle", "machine",
+        "opened", "target", "tls_ended", "tls_failed",
     )  # fmt: skip
 
     def __init__(self, feed: Feed, target: Target, craft: Craft, notes: list[bytes]) -> None:
@@ -82,6 +81,7 @@ class Conversation:
         self.opened: asyncio.Future[OpenFailure | None] = asyncio.get_running_loop().create_future()
         self.is_idle = False
         self.is_connected = False  # it once was
+        self._source = ""
         self.tls_failed = ""
         self.tls_ended: TlsEnd | None = None  # how it went with TLS, once that is known
         self._connection: Connection | None = None
@@ -109,6 +109,7 @@ class Conversation:
     def connected(self, connection: Connection) -> None:
         self._connection = connection
         self.is_connected = True
+        self._source = connection.local.host  # asked for now: a socket that is closed has none
         self._lap("connect")
         if self.target.others:  # which of several addresses it has become
             self.target = replace(self.target, endpoint=connection.peer, others=())
@@ -146,8 +147,7 @@ class Conversation:
             self._tls_ends()
 
     def _tls_ends(self, kind: str = "", reason: str = "") -> None:
-        local = self._connected.local.host if self._connection is not None else ""
-        self.tls_ended = TlsEnd(kind, reason, local)
+        self.tls_ended = TlsEnd(kind, reason, self._source)
 
     def failed(self, error: Exception) -> None:
         _log.exception("a delivery conversation failed", error, host=self.target.host)
@@ -602,24 +602,6 @@ class Conversation:
         if not self._gone:
             self._gone = True
             self._feed.ended(self)
-
-
-class TlsEnd(Struct, frozen=True):
-    """How it went with TLS. `kind` is a result type of RFC 8460 §4.3, empty where it went well."""
-
-    kind: str
-    reason: str
-    source: str  # our address
-
-
-def tls_text(info: TlsInfo) -> str:
-    """As the record of an attempt has it."""
-    words = f"{info.version} {info.cipher}"
-    if not isinstance(info, PeerTls):
-        return words
-    if info.fault:
-        return f"{words}, not proven: {info.fault}"
-    return f"{words}, proven by {info.proof}" if info.proof else words
 
 
 _ON_REPLY: dict[Command, Callable[[Conversation, RemoteReply], None]] = {
