@@ -13,7 +13,17 @@ from postroad.ports.ids import MessageId, id_text, parse_id
 from postroad.ports.sending import SuppressionOrigin, SuppressionReason
 from postroad.ports.store import DeliveryState
 from postroad.ports.uuids import parse_uuid
-from postroad.testing.site import ALICE, Site, configuration, delivery_to, kinds, running_site, running_world, until
+from postroad.testing.site import (
+    ALICE,
+    BOB,
+    Site,
+    configuration,
+    delivery_to,
+    kinds,
+    running_site,
+    running_world,
+    until,
+)
 from postroad.testing.web import web_node
 
 Send = Callable[..., Awaitable[httpx.Response]]
@@ -180,10 +190,13 @@ async def receive(site: Site, to: str, content: bytes) -> MessageId:
     return MessageId(parse_id(answer.rpartition(" ")[2]) or 0)
 
 
-async def refusal(site: Site, to: str, sender: str = "") -> str:
+async def refusal(site: Site, to: str, sender: str = "", before: str = "") -> str:
+    """The answer to a recipient, perhaps behind another one."""
     async with site.client("mx") as client:
         await client.ehlo()
         await client.mail(sender)
+        if before:
+            await client.rcpt(before)
         code, text = await client.execute_command(b"RCPT", f"TO:<{to}>".encode())
         return f"{code} {text}"
 
@@ -219,6 +232,8 @@ async def test_a_bounce_of_forwarded_mail_finds_the_first_sender(tmp_path: Path)
             assert (back.reverse_path, back.recipients) == ("", (sender,))
             assert b"multipart/report" in back.content
             assert (await refusal(site, sent.reverse_path, "spammer@far.test")).startswith("550")
+        assert (await refusal(site, BOB, "", sent.reverse_path)).startswith("250")
+        assert (await refusal(site, sent.reverse_path, "", BOB)).startswith("452 4.5.3")  # a bounce is for one
         forged = sent.reverse_path.replace("f-", "f-0", 1)[:-1]
         assert (await refusal(site, forged)).startswith("550")
 

@@ -1,5 +1,5 @@
-"""A server takes a message, and finds out later that it has nowhere to put it: Postfix's own bounces find their message.
-It needs root.
+"""A server takes a message, and finds out later that it has nowhere to put it: Postfix's bounces find their message. It
+needs root.
 """
 
 from __future__ import annotations
