@@ -113,6 +113,7 @@ class Node:
             submission=settings.submission,
             sending=self._sending,
             scanning=self.scanning,
+            steady=services.steady.of,
         )
         self.resolver = CachingResolver(
             settings.dns.nameservers,

@@ -10,7 +10,7 @@ from postroad.events.recorder import Recorder
 from postroad.intake.checks import Policy
 from postroad.intake.checks.ownership import Ownership
 from postroad.intake.checks.sending import Sending
-from postroad.intake.commit import Birth, Committer
+from postroad.intake.commit import Birth, Committer, Steady
 from postroad.intake.patience import Patience
 from postroad.intake.pipeline import Intake, Services
 from postroad.intake.programs import Programs
@@ -44,6 +44,7 @@ def assemble(
     submission: Submission | None = None,
     sending: Sending | None = None,
     scanning: Scanning | None = None,
+    steady: Steady = lambda wall: wall,
 ) -> Intake:
     """Acceptance for this process. Where it sends too, call `Intake.hand_to` next."""
     patience = Patience(clock)
@@ -57,6 +58,7 @@ def assemble(
         ids=ids,
         signals=signals,
         birth=_birth(delivery),
+        steady=steady,
     )
     services = Services(
         store=store,

@@ -59,6 +59,7 @@ from postroad.routing.routes import wished_dest
 _log = log.get("intake")
 ENVELOPE_VERSION = 1
 Look = Callable[[Message, Sequence[str], bytes | None], None]
+Steady = Callable[[datetime], datetime]
 TURN = 32  # messages of a batch for which the loop is held
 _ACCEPTED = EnhancedCode(2, 0, 0)
 _DELIVERED = status(250, "2.0.0", "delivered to the mailbox")
@@ -111,7 +112,11 @@ class Committer:
         ids: IdSource,
         signals: Signals,
         birth: Birth,
+        steady: Steady = lambda wall: wall,
     ) -> None:
+        """`steady` is what the queue's clock shows for a wall time of now (queue.steady): what is due and what expires
+        goes by it."""
+        self._steady = steady
         self._store = store
         self._renderer = renderer
         self._directory = directory
@@ -339,7 +344,7 @@ class Committer:
             target.forward_path,
             DeliveryState.HELD,
             planned.orig,
-            expires=now + self._birth.expire_after,
+            expires=self._steady(now) + self._birth.expire_after,
             held_for=planned.held,
             terms=terms,
         )
@@ -351,7 +356,7 @@ class Committer:
         self, rows: _Rows, message: Message, planned: PlannedDelivery, terms: RecipientTerms | None
     ) -> None:
         target, now, birth = planned.target, message.created, self._birth
-        owner = self._ownership
+        owner, steady = self._ownership, self._steady(now)
         delivery = Delivery(
             DeliveryId(self._ids.new()),
             message.id,
@@ -359,9 +364,9 @@ class Committer:
             target.forward_path,
             DeliveryState.QUEUED,
             planned.orig,
-            due=now + birth.second_try if owner else now,
+            due=steady + birth.second_try if owner else steady,
             tries=1 if owner else 0,
-            expires=now + birth.expire_after,
+            expires=steady + birth.expire_after,
             owner=owner.node if owner else None,
             epoch=owner.epoch if owner else 0,
             terms=terms,

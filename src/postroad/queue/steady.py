@@ -20,6 +20,7 @@ from postroad.ports.clock import Clock
 SEEN = "clock.seen"  # the meta fact: what time it was, by this clock
 TOLERATED = timedelta(minutes=10)
 FOLLOWED = 0.005  # seconds of drift that are believed, for each second: seven minutes a day
+LOOK_EVERY = 1.0  # seconds
 STOPPED_FOR = timedelta(days=7)  # a start so long after the last sign of life is a wrong clock, or wants a word
 
 _log = log.get("clock")
@@ -78,6 +79,13 @@ class SteadyClock:
         if last_seen is not None and wall - last_seen > STOPPED_FOR:
             self._wall, self._at = last_seen, self._clock.monotonic()
             self.now()
+
+    def of(self, wall: datetime) -> datetime:
+        """This clock's time for a moment just now, of which the wall time is known: for what is due and what expires.
+        It looks at the clocks once a second at most."""
+        if self._clock.monotonic() - self._at >= LOOK_EVERY:
+            self.now()
+        return wall if self.jump is None else self.now()
 
     def trust(self) -> None:
         """A person says that the wall clock is right."""

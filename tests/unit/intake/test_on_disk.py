@@ -1,5 +1,7 @@
 """Acceptance on the real store: what the rows, the segments and the ledger say afterwards."""
 
+from datetime import timedelta
+
 import pytest
 
 from postroad.accounts.administration import Administration
@@ -16,7 +18,8 @@ from postroad.intake.assembly import assemble
 from postroad.mail.address import parse_forward_path, parse_reverse_path
 from postroad.mail.envelope import BodyFlag, Origin
 from postroad.mail.status import Status
-from postroad.ports.store import DeliveryState, MessageFilter, Refused
+from postroad.ports.store import DeliveryState, MessageFilter, QueueFilter, Refused
+from postroad.queue.steady import SteadyClock
 from postroad.reports.ledger import prove
 from postroad.routing.aliases import Rules
 from postroad.routing.directory import Directory
@@ -24,9 +27,17 @@ from postroad.routing.directory import Directory
 MX = Origin("mx", "c1", client="192.0.2.9", helo="client.example")
 
 
+class SetClock(SystemClock):
+    off = timedelta()
+
+    def now(self):
+        return super().now() + self.off
+
+
 class World:
     def __init__(self, folder):
-        self.clock = SystemClock()
+        self.clock = SetClock()
+        self.steady = SteadyClock(self.clock)
         self.signals = LocalSignals()
         self.workers = ThreadWorkers(1)
         self.store = open_database(Storage(), folder, self.clock, Limits(min_free=0), ballast=0)
@@ -48,6 +59,7 @@ class World:
             limits=Limits(),
             delivery=DeliverySettings(),
             hostname="mx.example.com",
+            steady=self.steady.of,
             **shared,
         )
         await self.admin.add_domain("example.com")
@@ -149,3 +161,15 @@ async def test_logins_and_tenants(world):
     await world.admin.remove_account("bob@example.com")
     assert (await world.send("bob@example.com", content=b"\r\n")).reply_code == 550
     assert (await prove(world.store)).is_clean
+
+
+@pytest.mark.parametrize("off", [timedelta(days=365), timedelta(days=-365)], ids=["a year ahead", "a year back"])
+async def test_what_comes_under_a_wrong_clock_is_due_and_expires_by_the_right_one(world, off):
+    right = world.clock.now()
+    world.clock.off = off
+    world.steady.now()
+    await world.send("team@example.com", content=b"Subject: x\r\n\r\nhello\r\n")
+    (entry,) = await world.store.read(lambda tx: tx.deliveries.queue(QueueFilter()))
+    assert abs(entry.delivery.due - right) < timedelta(minutes=1)
+    assert abs(entry.delivery.expires - right - timedelta(seconds=DeliverySettings().expire_after)) < timedelta(hours=1)
+    assert abs(entry.message.created - right - off) < timedelta(minutes=1)

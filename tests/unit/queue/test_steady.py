@@ -102,3 +102,14 @@ def test_a_start_long_after_the_last_sign_of_life_is_not_believed(wall, steady, 
     steady.begin(wall.now() - gap)
     assert (steady.now() == wall.now()) is believed
     assert (steady.jump is None) is believed
+
+
+async def test_a_moment_that_is_known_is_taken_as_it_is_until_the_clock_jumps(wall, steady):
+    assert steady.of(wall.now()) == wall.now()
+    await wall.advance(5)
+    wall.off = YEAR
+    assert steady.of(wall.now()) == wall.now() - YEAR
+    await wall.advance(5)
+    wall.off = timedelta()
+    assert steady.of(wall.now()) == wall.now()
+    assert steady.jump is None
