@@ -54,6 +54,7 @@ nameservers = ["{DNS_ADDRESS}"]
 [delivery]
 port = {PORT}
 retry_waits = [5, 10, 20, 30, 60, 300, 900]
+check_at = []
 expire_after = 3600
 
 [limits]

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 Sections = Mapping[str, Mapping[str, object] | Sequence[Mapping[str, object]]]  # a list of tables has several
 _FOR_TESTS: Sections = {
-    "delivery": {"retry_waits": [0.2], "idle_timeout": 1.0},
+    "delivery": {"retry_waits": [0.2], "idle_timeout": 1.0, "check_at": []},
     "limits": {"min_free": 1 << 20},
 }
 
