@@ -4,7 +4,9 @@ from postroad.adapters.dnswire import KINDS, Malformed, query, read
 from postroad.ports.dns import MxRecord, TlsaRecord
 from postroad.testing.fuzzing import Target
 
-ASKED = {number: b"\x12\x34" + query("a.test", kind)[2:] for number, kind in enumerate(sorted(KINDS))}
+ASKED = {number: query("a.test", kind) for number, kind in enumerate(sorted(KINDS))}
+for _asked in ASKED.values():
+    _asked.message.id = 0x1234  # what the seeds answer
 _SAID = b"\x12\x34\x81\xa0\0\1\0\2\0\1\0\1"
 
 
@@ -17,7 +19,7 @@ def answer(data: bytes) -> None:
         return
     if reply is None:
         return
-    assert reply.ttl is None or 0 <= reply.ttl < 1 << 31
+    assert 0 <= reply.ttl < 1 << 31
     assert reply.canonical.isascii()
     assert reply.canonical.isprintable()
     for value in reply.values:
@@ -39,7 +41,7 @@ _RECORDS = {
 _SOA = b"\xc0\x0e\0\6\0\1\0\0\0\x3c\0\x16\0\0" + bytes(19) + b"\x1e"
 _EDNS = b"\0\0\x29\4\xd0\0\0\0\0\0\0"
 SEEDS = tuple(
-    bytes([number]) + _SAID + asked[12:-11] + _RECORDS["CNAME"] + _RECORDS[kind] + _SOA + _EDNS
+    bytes([number]) + _SAID + asked.wire[12:-11] + _RECORDS["CNAME"] + _RECORDS[kind] + _SOA + _EDNS
     for (number, asked), kind in zip(ASKED.items(), sorted(KINDS), strict=True)
 )
 WORDS = (

@@ -182,9 +182,9 @@ def _read(reply: Reply, server: Nameserver, kind: str, outcome: DnsOutcome) -> D
     values, validated, detail = reply.values, reply.validated, str(server)
     if outcome is NXDOMAIN or not values:
         empty = NXDOMAIN if outcome is NXDOMAIN else NO_DATA
-        known = MAX_NEGATIVE_TTL if reply.ttl is None else min(reply.ttl, MAX_NEGATIVE_TTL)
-        return DnsAnswer(empty, ttl=known if reply.has_soa else NEGATIVE_TTL, authenticated=validated, detail=detail)
-    ttl = min(reply.ttl or 0, MAX_TTL)
+        known = min(reply.ttl, MAX_NEGATIVE_TTL) if reply.has_soa else NEGATIVE_TTL
+        return DnsAnswer(empty, ttl=known, authenticated=validated, detail=detail)
+    ttl = min(reply.ttl, MAX_TTL)
     if kind == "MX":
         mx = tuple(sorted(values, key=lambda record: (record.preference, record.host)))
         return DnsAnswer(FOUND, mx=mx, ttl=ttl, authenticated=validated, detail=detail)

@@ -11,12 +11,12 @@ import socket
 from contextlib import suppress
 
 from postroad.adapters import dnswire
-from postroad.adapters.dnswire import Malformed, Reply
+from postroad.adapters.dnswire import Malformed, Query, Reply
 
 _LARGEST = 4096  # octets of a datagram that are looked at; we said that we take 1,232
 
 
-async def ask(host: str, port: int, query: bytes, timeout: float) -> Reply:
+async def ask(host: str, port: int, query: Query, timeout: float) -> Reply:
     """What the server says. Raises OSError (TimeoutError when it says nothing), EOFError, Malformed."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout
@@ -27,11 +27,11 @@ async def ask(host: str, port: int, query: bytes, timeout: float) -> Reply:
         return await _by_tcp(host, port, query)
 
 
-async def _by_udp(loop: asyncio.AbstractEventLoop, host: str, port: int, query: bytes, timeout: float) -> Reply:
+async def _by_udp(loop: asyncio.AbstractEventLoop, host: str, port: int, query: Query, timeout: float) -> Reply:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as link:
         link.connect((host, port))
-        link.send(query)
+        link.send(query.wire)
         heard: asyncio.Future[Reply] = loop.create_future()
         timer = loop.call_later(timeout, _tell, heard, TimeoutError("no answer"))
         loop.add_reader(link, _listen, link, query, heard)
@@ -42,7 +42,7 @@ async def _by_udp(loop: asyncio.AbstractEventLoop, host: str, port: int, query: 
             loop.remove_reader(link)
 
 
-def _listen(link: socket.socket, query: bytes, heard: asyncio.Future[Reply]) -> None:
+def _listen(link: socket.socket, query: Query, heard: asyncio.Future[Reply]) -> None:
     """A datagram has come. One that answers nothing is passed over: somebody may be guessing."""
     try:
         message = link.recv(_LARGEST)
@@ -62,10 +62,10 @@ def _tell(heard: asyncio.Future[Reply], error: Exception) -> None:
         heard.set_exception(error)
 
 
-async def _by_tcp(host: str, port: int, query: bytes) -> Reply:
+async def _by_tcp(host: str, port: int, query: Query) -> Reply:
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write(len(query).to_bytes(2) + query)
+        writer.write(len(query.wire).to_bytes(2) + query.wire)
         length = int.from_bytes(await reader.readexactly(2))
         reply = dnswire.read(await reader.readexactly(length), query)
     finally:

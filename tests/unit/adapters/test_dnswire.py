@@ -1,4 +1,4 @@
-"""Our own DNS messages, beside what dnspython writes and reads."""
+"""Questions to a DNS server and what is taken for their answers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import random
 
 import dns.flags
 import dns.message
-import dns.name
 import dns.rcode
 import dns.rrset
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postroad.adapters.dnswire import KINDS, MAX_CHAIN, BadName, Malformed, Reply, query, read, text_of
+from postroad.adapters.dnswire import BadName, Malformed, Query, Reply, query, read
 from postroad.ports.dns import MxRecord, TlsaRecord
 
 
-def response(asked: bytes, *sets: tuple[str, int, str, str], rcode: int = 0, soa: str = "", flags: int = 0) -> bytes:
+def response(asked: Query, *sets: tuple[str, int, str, str], rcode: int = 0, soa: str = "", flags: int = 0) -> bytes:
     """What a server would say; each set is (name, TTL, type, value)."""
-    message = dns.message.make_response(dns.message.from_wire(asked), recursion_available=True)
+    message = dns.message.make_response(asked.message, recursion_available=True)
     for name, ttl, kind, value in sets:
         message.answer.append(dns.rrset.from_text(name, ttl, "IN", kind, *value.split("|")))
     if soa:
@@ -38,17 +37,19 @@ def answer(name: str, kind: str, *sets: tuple[str, int, str, str], **more) -> Re
 
 
 def test_a_question_is_what_others_read():
-    asked = dns.message.from_wire(query("mail.example.com", "PTR"))
+    asked = dns.message.from_wire(query("mail.example.com", "PTR").wire)
     assert str(asked.question[0]) == "mail.example.com. IN PTR"
     assert asked.flags == dns.flags.RD | dns.flags.AD
     assert (asked.edns, asked.payload) == (0, 1232)
-    assert str(dns.message.from_wire(query("", "MX")).question[0].name) == "."
-    assert len({query("a.test", "A")[:2] for _ in range(50)}) > 40
+    assert str(dns.message.from_wire(query("", "MX").wire).question[0].name) == "."
+    assert len({query("a.test", "A").wire[:2] for _ in range(50)}) > 40
+
+
+LONG = ".".join(["a" * 62] * 4)
 
 
 @pytest.mark.parametrize(("good", "bad"), [("a" * 63 + ".test", "a" * 64 + ".test"), ("a.b", "a..b"), ("a", ".a"),
-                                           (".".join(["a" * 62] * 4) + ".b", ".".join(["a" * 62] * 4) + ".bc"),
-                                           ("xn--a", "ä.test"), ("a-b", "a\\046b")])  # fmt: skip
+                                           (f"{LONG}.b", f"{LONG}.bc")])  # fmt: skip
 def test_names_that_cannot_be(good: str, bad: str):
     assert query(good, "A")
     with pytest.raises(BadName):
@@ -84,22 +85,19 @@ def test_aliases_are_followed_as_far_as_they_go():
 
 
 def test_aliases_that_do_not_end():
-    circle = (("a.test.", 300, "CNAME", "b.test."), ("b.test.", 300, "CNAME", "a.test."))
-    assert answer("a.test", "A", *circle).outcome == "SERVFAIL"
-    long = [(f"n{n}.test.", 300, "CNAME", f"n{n + 1}.test.") for n in range(MAX_CHAIN)]
-    assert answer("n1.test", "A", *long).canonical == f"n{MAX_CHAIN}.test"
-    assert answer("n0.test", "A", *long).outcome == "SERVFAIL"
+    with pytest.raises(Malformed):
+        answer("a.test", "A", ("a.test.", 300, "CNAME", "b.test."), ("b.test.", 300, "CNAME", "a.test."))
 
 
 def test_what_is_not_there():
     reply = answer("a.b.test", "A", rcode=3, soa="test.")
     assert (reply.outcome, reply.ttl, reply.has_soa, reply.values) == ("NXDOMAIN", 30, True, ())
     reply = answer("a.test", "A")
-    assert (reply.outcome, reply.ttl, reply.has_soa) == ("NOERROR", None, False)
-    reply = answer("a.test", "A", soa="other.")  # another zone's says nothing of this name
-    assert (reply.ttl, reply.has_soa) == (None, True)
+    assert (reply.outcome, reply.has_soa) == ("NOERROR", False)
     assert answer("a.test", "A", rcode=5).outcome == "REFUSED"
-    assert answer("a.test", "A", rcode=23).outcome == "RCODE23"  # its upper bits are in EDNS
+    assert answer("a.test", "A", rcode=23).outcome == "BADCOOKIE"  # its upper bits are in EDNS
+    with pytest.raises(Malformed):
+        answer("a.test", "A", ("a.test.", 60, "A", "192.0.2.1"), rcode=3)
 
 
 def test_flags():
@@ -122,19 +120,20 @@ def test_answers_to_others_are_nobodys():
     assert read(good, asked)
     assert read(response(asked).upper()[:12] + good[12:], asked)  # a server may change the case of the name
     assert read(bytes([good[0] ^ 1]) + good[1:], asked) is None  # another id
-    assert read(asked, asked) is None  # a question
+    assert read(asked.wire, asked) is None  # a question
     assert read(good[:2] + bytes([good[2] | 0x10]) + good[3:], asked) is None  # another opcode
     other = query("b.test", "A")
-    assert read(asked[:2] + response(other)[2:], asked) is None
-    assert read(asked[:2] + response(query("a.test", "MX"))[2:], asked) is None
-    refusal = dns.message.make_response(dns.message.from_wire(asked))
+    assert read(asked.wire[:2] + response(other)[2:], asked) is None
+    assert read(asked.wire[:2] + response(query("a.test", "MX"))[2:], asked) is None
+    refusal = dns.message.make_response(asked.message)
     refusal.set_rcode(dns.rcode.FORMERR)
     refusal.question = []
     assert read(refusal.to_wire(), asked) == Reply(1)
 
 
-def _raw(asked: bytes, record: bytes, count: int = 1) -> bytes:
-    return asked[:2] + b"\x81\x80\0\1" + count.to_bytes(2) + b"\0\0\0\0" + asked[12:-11] + record
+def _raw(asked: Query, record: bytes) -> bytes:
+    """What a server says by hand: the question, and one record."""
+    return asked.wire[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + asked.wire[12:-11] + record
 
 
 FIXED = b"\0\1\0\1\0\0\0\x3c"  # A, IN, 60 seconds
@@ -162,35 +161,6 @@ def test_what_is_no_message(record: bytes):
         read(_raw(asked, record), asked)
     with pytest.raises(Malformed):
         read(b"\0" * 11, asked)
-
-
-def test_names_are_as_dnspython_writes_them():
-    odd = dns.name.from_text("a\\.b.c\\032d.\\255.$x.test.")
-    assert text_of(odd.to_wire()) == odd.to_text(omit_final_dot=True)
-    assert text_of(b"\0") == ""
-
-
-LABEL = st.text("abcXYZ019-_", min_size=1, max_size=12)
-NAME = st.lists(LABEL, min_size=1, max_size=5).map(".".join)
-
-
-@given(name=NAME, kind=st.sampled_from(sorted(KINDS)), data=st.data())
-@settings(deadline=None, max_examples=80)
-def test_we_read_what_dnspython_reads(name: str, kind: str, data: st.DataObject):
-    values = {
-        "A": st.ip_addresses(v=4).map(str), "AAAA": st.ip_addresses(v=6).map(str), "CNAME": NAME.map("{}.".format),
-        "PTR": NAME.map("{}.".format), "MX": NAME.map("10 {}.".format), "TXT": LABEL.map('"{}"'.format),
-        "TLSA": st.binary(min_size=1, max_size=20).map(lambda octets: f"3 1 0 {octets.hex()}"),
-    }[kind]  # fmt: skip
-    drawn = data.draw(st.lists(values, min_size=1, max_size=1 if kind == "CNAME" else 4))
-    asked = query(name, kind)
-    wire = response(asked, (f"{name}.", 60, kind, "|".join(drawn)))
-    reply = read(wire, asked)
-    chain = dns.message.from_wire(wire).resolve_chaining()
-    assert reply is not None
-    assert chain.answer is not None
-    assert len(reply.values) == len(chain.answer)
-    assert reply.canonical == chain.canonical_name.to_text(omit_final_dot=True).lower()
 
 
 @given(seed=st.integers(0, 2**32), cuts=st.integers(0, 200))
