@@ -16,7 +16,7 @@ from postroad.intake.verdicts import SCANNER, Kept, Kind, in_words
 from postroad.mail.status import Status
 from postroad.ports.ids import AttemptId, DeliveryId
 from postroad.ports.store import Attempt, Delivery, DeliveryState, Event, Message, Tx
-from postroad.routing.routes import FEEDBACK_DEST
+from postroad.routing.routes import FEEDBACK_DEST, told_apart
 
 ATTEMPT = "attempt"  # the kind of a line that no event stands behind
 FRONT_DOOR = "front-door"  # what its steps said of a stranger; part of the event `received`
@@ -258,12 +258,13 @@ def _secured(attempt: Attempt) -> str:
 
 def _next_hop(dest: str) -> str:
     """`mx:remote.test` in words."""
+    dest, wished = told_apart(dest)
     kind, _, name = dest.partition(":")
     if kind == "mx":
-        return f"the mail hosts of {name}"
+        return f"the mail hosts of {name}{wished}"
     if kind == FEEDBACK_DEST:
         return "being read: it came to a return address"
-    return f"the host {name}" if kind == "host" else "a mailbox here"
+    return f"the host {name}{wished}" if kind == "host" else "a mailbox here"
 
 
 def _standing(delivery: Delivery) -> str:

@@ -92,9 +92,18 @@ def wished_dest(dest: str, terms: Terms | None) -> str:
 
 def unwished(dest: str) -> str:
     """A next hop's key without what was asked for."""
-    for mark in WISHES.values():
-        dest = dest.removesuffix(mark)
-    return dest
+    return told_apart(dest)[0]
+
+
+def told_apart(dest: str) -> tuple[str, str]:
+    """A next hop's key without what was asked for, and that in words."""
+    for wish, mark in WISHES.items():
+        if dest.endswith(mark):
+            return dest.removesuffix(mark), _WISHED[wish]
+    return dest, ""
+
+
+_WISHED = {TlsWish.REQUIRE: ", by proven TLS alone", TlsWish.WAIVE: ", with TLS or without"}
 
 
 @lru_cache(maxsize=256)

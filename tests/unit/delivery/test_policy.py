@@ -35,7 +35,7 @@ from postroad.mail.terms import TlsWish
 from postroad.mailauth.mtasts import StsMode, StsPolicy
 from postroad.ports.dns import DnsAnswer, DnsOutcome, MxRecord, TlsaRecord
 from postroad.ports.net import Endpoint
-from postroad.routing.routes import RouteSettings, transport, unwished, wished_dest
+from postroad.routing.routes import RouteSettings, told_apart, transport, unwished, wished_dest
 from postroad.testing.clock import JumpingClock
 from postroad.testing.network import MemoryNetwork, write_certificate
 from postroad.testing.remote import Remote
@@ -139,6 +139,8 @@ def test_next_hops_of_their_own():
     assert wished_dest("mx:far.test", None) == "mx:far.test"
     assert wished_dest("mx:far.test", Terms()) == "mx:far.test!requiretls"
     assert wished_dest("local", Terms()) == "local"
+    assert told_apart("mx:far.test!requiretls") == ("mx:far.test", ", by proven TLS alone")
+    assert told_apart("mx:far.test") == ("mx:far.test", "")
     assert unwished("mx:far.test!requiretls") == unwished("mx:far.test!tls-optional") == "mx:far.test"
 
 

@@ -14,6 +14,7 @@ from postroad.content.causes import cause_title
 from postroad.ports.ids import DeliveryId, MessageId, id_text, parse_id
 from postroad.ports.store import MAX_SELECTION, DeliveryState, QueueFilter
 from postroad.queue.census import BANDS
+from postroad.routing.routes import told_apart
 from postroad.web.console.forms import Form
 from postroad.web.console.readable import readable
 from postroad.web.console.wording import duration
@@ -94,11 +95,12 @@ def in_words(name: str, value: str) -> str:
 def dest_words(dest: str) -> str:
     """A next-hop key as people call it: `mx:example.org` is example.org."""
     if dest.startswith("to:"):
-        return f"{dest_words(dest.removeprefix('to:'))}, chosen by hand"
+        way = dest.removeprefix("to:")
+        return f"{readable(way.removeprefix('mx:')) if way != 'smarthost' else 'the smarthost'} (chosen by hand)"
     kind, _, name = dest.partition("#")[0].partition(":")
-    if kind in ("lmtp", "smarthost"):
-        return f"{name or 'the smarthost'} (a fixed host)"
-    return {"mx": readable(name), "host": f"{name} (a fixed host)"}.get(kind, "mailboxes here")
+    return {"mx": readable(name), "host": f"{name} (a fixed host)", "lmtp": f"{name} (by LMTP)"}.get(
+        kind, "mailboxes here"
+    )
 
 
 def cause_words(cause: str) -> str:
