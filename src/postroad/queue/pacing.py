@@ -83,12 +83,12 @@ class Pace:
     slow_until: float = 0.0
     throttled: int = 0  # replies that said so, for figures
     paused_until: float = 0.0
+    in_a_row: int = 0  # pauses without a success between them
     gated: bool = False  # something of `rate` and `paused_until` is to be looked at before each message
     _stood: int = 0  # the most connections that stood at once
     _away: int = 0  # connections that were turned away, in a row
     _best: float = 0.0  # the shortest `took`
     _next: float = 0.0  # when the next message may go
-    _in_a_row: int = 0  # pauses without a success between them
     _felt: float = 0.0  # the rate at which a refusal came
     _grow_at: float = 0.0
     _growth: float = GROWTH
@@ -122,8 +122,8 @@ class Pace:
         self._taken.add(now)
         if self.window < self.limit:
             self._widen(now)
-        if self.gated or self._in_a_row:
-            self._in_a_row = 0
+        if self.gated or self.in_a_row:
+            self.in_a_row = 0
             self._grow(now)
         if self.took < self._best or not self._best:
             self._best = self.took
@@ -177,7 +177,7 @@ class Pace:
         self.throttled += 1
         if now < self.paused_until:
             return False  # what was under way already
-        again, self._in_a_row = self._in_a_row, self._in_a_row + 1
+        again, self.in_a_row = self.in_a_row, self.in_a_row + 1
         if not again and self._taken.within(SPANS[0], now) < FEW and not self.rate:
             self.paused_until = now + max(SHORT, hint)  # it may be about this one message alone
         else:

@@ -44,6 +44,8 @@ TURN = 20  # requests of one destination while others wait for a connection
 TICK = 1.0  # seconds
 REMEMBERED = 900.0  # seconds after its rest, for which it is remembered that a destination failed
 HOLD_AT_ONCE = 100  # deliveries of one frozen sender, held in one transaction
+SETTLE_AT_ONCE = 200  # messages that are put off in one turn of the loop
+STUBBORN = 3  # pauses in a row, after which what waits in memory goes by its schedule
 
 BUG = status(451, "4.3.0", "a fault of this server; it will be tried again")
 UNREADABLE = status(451, "4.3.0", "the message cannot be read from the disk now")
@@ -450,6 +452,16 @@ class Runner:
                 "slower", group=group.key, reply=verdict.diagnostic or str(verdict),
                 per_minute=round(group.pace.rate * 60, 1), pause=round(group.pace.wait(now)),
             )  # fmt: skip
+            if group.pace.in_a_row >= STUBBORN:
+                self._set_aside(group, OpenFailure(verdict))
+
+    def _set_aside(self, group: Group, failure: OpenFailure) -> None:
+        """It has taken nothing for several pauses. What waits for it here goes by its schedule, so that senders hear
+        that it is late, and it is given up in time; the pace alone could keep it for months."""
+        for lane in self._lanes.values():
+            if lane.group is group and lane.ready:
+                self._avoided[lane.dest] = group.pace.paused_until
+                self._suspend(lane, failure)
 
     def came_back(self, lane: Lane, request: AttemptRequest) -> None:
         self._end_tickets(request)
@@ -624,8 +636,8 @@ class Runner:
             if standing:
                 group.pace.full(standing, now)  # it takes no more connections of us; those there are go on
             else:
-                self._throttled(group, verdict, now)
                 self._defer_first(lane, failure, began)
+                self._throttled(group, verdict, now)
             return
         if group is not None and lane.carriers:
             group.pace.full(standing, now)
@@ -657,7 +669,17 @@ class Runner:
             self._avoided[lane.dest] = lane.rest.until
         waiting = [request for request in lane.ready if request.deliveries]
         lane.ready.clear()
-        self.results.unreached(waiting, failure, began)
+        self.results.unreached(waiting[:SETTLE_AT_ONCE], failure, began)
+        if len(waiting) > SETTLE_AT_ONCE:
+            self._spawn(self._settle_by_turns(waiting, failure, began if failure.status.is_permanent else None))
+
+    async def _settle_by_turns(
+        self, waiting: Sequence[AttemptRequest], failure: OpenFailure, began: datetime | None
+    ) -> None:
+        """All but the first; thousands at once would keep everybody else from the loop."""
+        for start in range(SETTLE_AT_ONCE, len(waiting), SETTLE_AT_ONCE):
+            await asyncio.sleep(0)
+            self.results.unreached(waiting[start : start + SETTLE_AT_ONCE], failure, began)
 
     def _unreadable(self, lane: Lane, requests: Sequence[AttemptRequest], error: Exception) -> None:
         _log.exception("messages cannot be read", error, dest=lane.dest)

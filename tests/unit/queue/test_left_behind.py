@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from msgspec import structs
 from tests.unit.queue.test_claims import World
+from tests.unit.queue.test_runner import World as RunnerWorld
 
 from postroad.config.schema import RouteRule
 from postroad.delivery.agent import AttemptRequest, OpenFailure
@@ -123,3 +124,27 @@ class TestRests:
         for number in range(groups.RESTS_KEPT * 3):
             group.rest_of((f"d{number}.mx.test",), Rest(1, 10.0, OpenFailure(status(451, "4.4.1", "gone"))))
         assert len(group.rests) <= groups.RESTS_KEPT
+
+
+class TestStubborn:
+    @pytest.mark.parametrize("answers", [{"RCPT": "451 4.7.28 unusual rate of mail"}, {"": "421 4.7.0 too many"}])
+    async def test_what_a_provider_never_takes_does_not_wait_in_memory_for_months(self, answers):
+        world = RunnerWorld()
+        world.remote.answers |= answers
+        waiting = [delivery for _ in range(50) for delivery in world.take("b@mx.test")]
+        for _ in range(20):
+            await world.tick()
+            await world.clock.advance(60)
+        for _ in range(3):
+            await world.tick()
+        assert all(world.state(delivery) is QUEUED for delivery in waiting)
+        assert world.runner.waiting("mx:mx.test") == 0
+        assert not world.runner._known
+
+    async def test_thousands_are_put_off_by_turns(self, monkeypatch):
+        monkeypatch.setattr(runner, "SETTLE_AT_ONCE", 4)
+        world = RunnerWorld()
+        world.zone.address_records["one.mx.test"] = ["192.0.2.99"]
+        waiting = [delivery for _ in range(11) for delivery in world.take("b@mx.test")]
+        await world.settle()
+        assert all(world.state(delivery) is QUEUED for delivery in waiting)
