@@ -381,7 +381,7 @@ async def test_the_route_is_asked_at_each_attempt(world):
     assert len(smart.taken) == 1
     assert world.remote.connections == 0
     assert world.runner._shelf.octets == 0
-    assert world.store.results[one].dest is None  # it is done: where it would have gone does not matter
+    assert world.store.results[one].dest == "host:[192.0.2.50]:25"
 
 
 async def test_a_body_not_in_memory_is_read_when_its_turn_comes(world):
