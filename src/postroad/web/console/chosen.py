@@ -94,6 +94,9 @@ def in_words(name: str, value: str) -> str:
 
 def dest_words(dest: str) -> str:
     """A next-hop key as people call it: `mx:example.org` is example.org."""
+    dest, wished = told_apart(dest)
+    if wished:
+        return dest_words(dest) + wished
     if dest.startswith("to:"):
         way = dest.removeprefix("to:")
         return f"{readable(way.removeprefix('mx:')) if way != 'smarthost' else 'the smarthost'} (chosen by hand)"

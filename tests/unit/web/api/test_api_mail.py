@@ -127,6 +127,23 @@ class TestQueue:
         actions = [row["action"] for row in (await api.get("/audit"))["items"] if row["kind"] == "key"]
         assert actions == ["queue cancel", "queue release", "queue hold"]
 
+    async def test_another_way_and_a_return(self, api: Api, mail: Mail) -> None:
+        await self.waiting(api, mail)
+        order = {"where": {"domain": "two.test"}, "to": "relay.test:25"}
+        assert (await api.send("POST", "/queue/reroute", order | {"dry_run": True}))["changed"] == 2
+        assert (await api.send("POST", "/queue/reroute", order))["changed"] == 2
+        rows = (await api.get("/queue/summary"))["items"]
+        assert {row["destination"]: row["queued"] for row in rows} == {"mx:one.test": 1, "to:relay.test:25": 2}
+        assert "no way" in await api.refused("POST", "/queue/reroute", 409, {"all": True, "to": "no way"})
+        assert (await api.send("POST", "/queue/bounce", {"where": {"domain": "one.test"}}))["changed"] == 1
+
+    async def test_over_time(self, api: Api, mail: Mail) -> None:
+        await self.waiting(api, mail)
+        now = api.services.clock.now()
+        await api.services.store.write(lambda tx: tx.deliveries.take_sample(now, now))
+        (sample,) = (await api.get("/queue/history", hours=1))["items"]
+        assert (sample["queued"], sample["held"]) == (3, 0)
+
     async def test_a_node_is_asked_about_what_it_sends(self, api: Api, mail: Mail) -> None:
         made = await accept(api, mail.remote(owned=True))
         done = await api.send("POST", "/queue/cancel", {"where": {"message": id_text(made.message.id)}})
