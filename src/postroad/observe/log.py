@@ -219,9 +219,10 @@ def _as_text(record: _Record) -> bytes:
     trace = ""
     for name, value in record.fields.items():
         kind = type(value)
-        if kind is int and name in _ID_FIELDS:
-            text = id_text(value)
-        elif kind is str and len(value) <= MAX_TEXT and value.isprintable() and name not in _UNUSUAL_FIELDS:
+        if kind is int and name not in _UNUSUAL_FIELDS:
+            words.append(f"{name}={id_text(value) if name in _ID_FIELDS else value}")
+            continue
+        if kind is str and len(value) <= MAX_TEXT and value.isprintable() and name not in _UNUSUAL_FIELDS:
             text = value if '"' not in value else value.replace('"', "'")
         elif name == "traceback":
             trace = "\n" + str(value).rstrip()
