@@ -132,7 +132,7 @@ TOML = [(page.name, block) for page in PAGES for block in blocks(page, "toml")]
 def test_every_configuration_example_loads(page: str, block: str, tmp_path: Path) -> None:
     path = tmp_path / "postroad.toml"
     path.write_text(block)
-    load(path, {})
+    load(path, {"POSTROAD_HOSTNAME": "mail.example.com", "POSTROAD_DATA_DIR": str(tmp_path)})  # where a part is shown
 
 
 def test_links_lead_somewhere() -> None:
