@@ -313,7 +313,14 @@ class Intake:
         text = id_text(transaction.message)
         single = transaction.recipients[0] if len(transaction.recipients) == 1 else ""
         single = single if single.isascii() else ""  # else the field would make any message one for SMTPUTF8
-        trace = received(transaction.origin, by=self._hostname, id=text, when=transaction.received, recipient=single)
+        trace = received(
+            transaction.origin,
+            by=self._hostname,
+            id=text,
+            when=transaction.received,
+            recipient=single,
+            utf8=transaction.parameters.utf8,
+        )
         if not transaction.is_trusted:
             return header, fields.final_header(header, trace, b"")
         if transaction.origin.service == API_SERVICE:  # composed here: it has Date and Message-ID, and no Bcc
