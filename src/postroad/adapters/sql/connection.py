@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
@@ -105,7 +106,7 @@ def update_statements(
     """As few statements as with `insert_statements`."""
     names = tuple(columns)
     for some in _widths(rows):
-        yield _update_text(update, names, len(some), where), [value for row in some for value in row]
+        yield _update_text(update, names, len(some), where), list(chain.from_iterable(some))
 
 
 def _widths(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -124,4 +125,4 @@ def insert_statements(
     """As few statements as will do: each lets another thread run, and this one waits to run again."""
     names = tuple(columns)
     for some in _widths(rows):
-        yield _insert_text(table, names, len(some), tail), [value for row in some for value in row]
+        yield _insert_text(table, names, len(some), tail), list(chain.from_iterable(some))
