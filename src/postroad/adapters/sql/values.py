@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from postroad.content.classify import reasoned
 from postroad.mail.envelope import Origin
 from postroad.mail.status import EnhancedCode, Status
 from postroad.mail.terms import RecipientTerms, Terms
@@ -86,6 +85,8 @@ def _status_text(status: Status) -> str:
     parts = (status.reply_code, enhanced, status.text, status.cause, status.remote, status.diagnostic)
     if status.reply_code < 400:
         return encode_json(parts).decode()  # nearly all
+    from postroad.content.classify import reasoned  # its patterns take a tenth of a second: not for each command
+
     return encode_json((*parts, reasoned(status).reason)).decode()
 
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from postroad.adapters.ids import first_id_at, made_at
 from postroad.adapters.sql.connection import Row
 from postroad.adapters.sql.values import status_of, time_or_none
-from postroad.content.causes import cause_of
 from postroad.ports.queueing import QueueCell
 from postroad.ports.store import DeliveryState
 
@@ -17,6 +16,8 @@ from postroad.ports.store import DeliveryState
 def count_cells(rows: Sequence[Row], bands: Sequence[datetime]) -> Iterator[QueueCell]:
     """`rows` are (id, destination, state, last status, due, message). Age is read from the message's id, which tells
     when it was accepted, so that no message has to be looked up."""
+    from postroad.content.causes import cause_of  # its patterns take a tenth of a second: not for each command
+
     edges = [-first_id_at(time) for time in bands]  # ascending, as bisect wants them
     cells: dict[tuple[str, str, int, str], list[int | None]] = {}
     causes: dict[str | None, str] = {}

@@ -16,7 +16,6 @@ from typing import Any
 from postroad.adapters.ids import first_id_at, made_at
 from postroad.adapters.sql.connection import Connection, in_list, slices
 from postroad.adapters.sql.values import json_value, moment, status_of, time_or_none
-from postroad.content.causes import cause_of
 from postroad.ports.ids import DeliveryId, NodeId
 from postroad.ports.queueing import CensusPlace, QueueSample, QueueShare, QueueShares
 from postroad.ports.store import QueueSummary
@@ -161,10 +160,16 @@ def _tenant(found: tuple[int | None, str, str | None]) -> str:
     return account or "nobody's"
 
 
+def _cause(text: str | None) -> str:
+    from postroad.content.causes import cause_of  # its patterns take a tenth of a second: not for each command
+
+    return cause_of(status_of(text))
+
+
 _READ: dict[str, Callable[[Any], str]] = {
     "domain": lambda path: path.rpartition("@")[2],
     "tenant": _tenant,
-    "cause": lambda text: cause_of(status_of(text)),
+    "cause": _cause,
 }
 
 
