@@ -158,7 +158,7 @@ class Node:
 
     def _make_sender(self, start_log: MappedStartLog) -> Sender:
         services = self.services
-        self._outbound_tls = OutboundTls(self.settings, services.store, self.resolver, services.clock)
+        self._outbound_tls = OutboundTls(self.settings, services.store, self.resolver, services.steady)
         outside = Outside(
             services.store,
             services.blobs,

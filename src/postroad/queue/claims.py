@@ -175,9 +175,10 @@ class Claims:
             if delivery.wish is Wish.BOUNCE and not self._runner.knows(delivery.id):
                 self._results.apply(entry.message, delivery, delivery.wish)
             elif not self._runner.knows(delivery.id):
-                dest = await self._runner.dest_of(entry.message, delivery)
+                dest = await self._runner.dest_or_none(entry.message, delivery)
                 alone = delivery.id if _broke_off(delivery) else 0
-                groups.setdefault((entry.message.id, dest, alone), []).append(entry)
+                if dest is not None:
+                    groups.setdefault((entry.message.id, dest, alone), []).append(entry)
         for (_, dest, _), group in groups.items():
             message = group[0].message
             self._runner.push(dest, message, [entry.delivery for entry in group], places.get(message.blob))

@@ -26,7 +26,7 @@ from postroad.ports.clock import Clock
 from postroad.ports.ids import DeliveryId, IdSource
 from postroad.ports.random import Random
 from postroad.ports.senders import Holding
-from postroad.ports.store import Delivery, Message, Wish
+from postroad.ports.store import Delivery, Message, StoreUnavailable, Wish
 from postroad.queue.dials import Dials, Trust
 from postroad.queue.groups import Group, Groups
 from postroad.queue.heard import Heard, hear, hint_of
@@ -168,7 +168,13 @@ class Runner:
         """By rules that look at more than the domain."""
         groups: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
-            groups.setdefault(await self.dest_of(message, delivery), []).append(delivery)
+            try:
+                dest = await self.dest_or_none(message, delivery)
+            except StoreUnavailable:
+                self._give_back([delivery])
+                continue
+            if dest is not None:
+                groups.setdefault(dest, []).append(delivery)
         for dest, some in groups.items():
             self._add(dest, message, some, content)
 
@@ -178,6 +184,18 @@ class Runner:
             return delivery.dest
         routed = self._route(message, delivery, "")
         return (routed if isinstance(routed, Transport) else await routed).dest
+
+    async def dest_or_none(self, message: Message, delivery: Delivery) -> str | None:
+        """The same; None where none could be found, for whatever fault of ours: then it is put off. Raises
+        StoreUnavailable."""
+        try:
+            return await self.dest_of(message, delivery)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            _log.exception("no next hop was found", error, delivery=delivery.id)
+            self.results.record(message, [(delivery, BUG.because(repr(error)))], None, "")
+        return None
 
     def push(self, dest: str, message: Message, deliveries: Sequence[Delivery], place: BlobPlace | None) -> None:
         """Claimed rows of one message, with the next hop that they have today."""

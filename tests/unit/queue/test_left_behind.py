@@ -102,6 +102,39 @@ async def test_another_way_by_hand_outlives_what_is_under_way(world):
     assert row.due <= world.clock.now() + timedelta(seconds=1)
 
 
+class TestNoWay:
+    def send_by(self, world, error):
+        def route(domain, direct=False):
+            if domain == "bad.test":
+                raise error
+            return transport(domain, None, RouteSettings(), direct=direct)
+
+        world.make_sender(ways=Ways(routes=(RouteRule(domain="other.test", via=("mx",)),)), way=route)
+
+    async def let_go(self, world, delivery):
+        async def unowned():
+            return (await world.get(delivery)).owner is None
+
+        await world.until(unowned)
+        return await world.get(delivery)
+
+    async def test_one_that_none_is_found_for_stops_no_other(self, world):
+        self.send_by(world, ValueError("no such thing"))
+        await world.join()
+        (bad,) = await world.accept(1, "b@bad.test")
+        (good,) = await world.accept(2, "b@mx.test")
+        await world.claim()
+        await world.until_state(good, DeliveryState.DELIVERED)
+        row = await self.let_go(world, bad)
+        assert (row.state, row.last_status.reply_code, row.dest) == (QUEUED, 451, "mx:bad.test")
+
+    @pytest.mark.parametrize("error", [ValueError("no such thing"), StoreUnavailable("gone")])
+    async def test_what_was_just_accepted_is_let_go(self, world, error):
+        self.send_by(world, error)
+        (bad,) = await world.accept(1, "b@bad.test", owner=await world.join(), take=True)
+        assert (await self.let_go(world, bad)).state is QUEUED
+
+
 class TestRests:
     def test_those_with_the_same_hosts_rest_together_whatever_their_order(self):
         group = Groups(Providers(()), 10).of(transport("a.test", None, RouteSettings()), ["b.mx.test", "a.mx.test"])
