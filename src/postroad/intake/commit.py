@@ -76,8 +76,7 @@ class Birth:
     expire_after: timedelta
 
 
-@dataclass(slots=True)
-class _Rows:
+class _Rows(msgspec.Struct):
     """What one message writes beside its own row."""
 
     deliveries: list[Delivery]
@@ -87,8 +86,7 @@ class _Rows:
     notices: list[Notice]  # what the sender wants to hear of what is done already
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """A message that only needs its commit."""
 
     mail: MailTransaction

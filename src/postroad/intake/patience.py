@@ -25,7 +25,7 @@ class Patience:
 
     async def wait(self, acceptance: Acceptance, commit: Awaitable[Accepted]) -> Accepted | None:
         """What the commit came to; None when it took too long and was given up."""
-        future = asyncio.ensure_future(commit)  # the store's future stays itself: no task
+        future = commit if isinstance(commit, asyncio.Future) else asyncio.ensure_future(commit)
         deadline = self._clock.monotonic() + ANSWER_SECONDS
         self._waiting[future] = acceptance, deadline
         if self._task is None:

@@ -174,11 +174,11 @@ class SegmentBlobs:
             segment = self._segment_for(size)
         except OSError as error:
             raise failure(error) from error
-        offset = segment.end + len(voids)
+        name, offset = segment.path.name, segment.end + len(voids)
         places = []
         for record, (head, body) in zip(records, lengths, strict=True):
             buffers += (start(record.blob, record.envelope, record.content), record.envelope, record.content)
-            places.append(BlobPlace(segment.path.name, offset + head, body))
+            places.append(BlobPlace(name, offset + head, body))
             offset += head + body
         self._append(segment, buffers, size, records)
         return places

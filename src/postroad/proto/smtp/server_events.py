@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from postroad.mail.address import ForwardPath, ReversePath
 from postroad.mail.envelope import BodyFlag
@@ -37,46 +38,40 @@ class EndReason(Enum):
     OVERLOAD = "overload"
 
 
-@dataclass(slots=True)
-class HelloReceived:
+class HelloReceived(Struct, gc=False):
     """`answer(reply)`: a positive one is replaced by our greeting with its extensions. RFC 5321 §4.1.1.1."""
 
     verb: str
     name: str
 
 
-@dataclass(slots=True)
-class MailReceived:
+class MailReceived(Struct, gc=False):
     """`answer(reply)`; a positive one opens a transaction."""
 
     reverse_path: ReversePath
     parameters: MailParameters
 
 
-@dataclass(slots=True)
-class RcptReceived:
+class RcptReceived(Struct, gc=False):
     """`answer(reply)`; a positive one adds a recipient."""
 
     forward_path: ForwardPath
     parameters: RcptParameters = NO_RCPT_PARAMETERS
 
 
-@dataclass(slots=True)
-class DataRequested:
+class DataRequested(Struct, gc=False):
     """DATA, or the first BDAT: `accept_body()`, or `answer(reply)` to refuse, which ends the transaction."""
 
     chunked: bool = False  # BDAT: the octets come unasked, right behind it
 
 
-@dataclass(slots=True)
-class BodyChunk:
+class BodyChunk(Struct, gc=False):
     """Content, dots taken away. Needs no answer."""
 
     data: bytes
 
 
-@dataclass(slots=True)
-class BodyEnd:
+class BodyEnd(Struct, gc=False):
     """`answer(reply)` (LMTP: `answer_each(replies)`); the transaction is over then. `fault` tells that the content is
     to be refused: what came as chunks is not all of it."""
 
@@ -85,47 +80,40 @@ class BodyEnd:
     flags: BodyFlag
 
 
-@dataclass(slots=True)
-class TransactionReset:
+class TransactionReset(Struct, gc=False):
     """RSET, a new EHLO or TLS: what was begun is forgotten. Needs no answer."""
 
 
-@dataclass(slots=True)
-class TlsRequested:
+class TlsRequested(Struct, gc=False):
     """`accept_tls()`, or `answer(reply)`."""
 
 
-@dataclass(slots=True)
-class AuthStarted:
+class AuthStarted(Struct, gc=False):
     """`challenge(data)`, `authenticated()` or `answer(reply)`."""
 
     mechanism: str
     initial: bytes | None
 
 
-@dataclass(slots=True)
-class AuthResponse:
+class AuthResponse(Struct, gc=False):
     """As AuthStarted; None tells that the exchange is over (cancelled, or unreadable) and wants no answer."""
 
     data: bytes | None
 
 
-@dataclass(slots=True)
-class ClientIntroduced:
+class ClientIntroduced(Struct, gc=False):
     """XCLIENT: `accept_client(...)`, or `answer(reply)`."""
 
     client: Xclient
 
 
-@dataclass(slots=True)
-class CommandAnswered:
+class CommandAnswered(Struct, gc=False):
     """The machine answered by itself (NOOP, HELP, VRFY, a chunk of several). Needs no answer; a turn counts it."""
 
     verb: str
 
 
-@dataclass(slots=True)
-class CommandRefused:
+class CommandRefused(Struct, gc=False):
     """The machine itself said 4yz or 5yz. Needs no answer. `line` has no secrets."""
 
     stage: Stage
@@ -133,13 +121,11 @@ class CommandRefused:
     line: str
 
 
-@dataclass(slots=True)
-class Quit:
+class Quit(Struct, gc=False):
     """QUIT was answered: close the connection."""
 
 
-@dataclass(slots=True)
-class ConversationEnded:
+class ConversationEnded(Struct, gc=False):
     """Nothing more is read: close the connection."""
 
     reason: EndReason
