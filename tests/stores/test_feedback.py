@@ -159,6 +159,26 @@ async def test_guessing_ends(place, monkeypatch):
     assert await place.off() == []
 
 
+async def test_the_next_id_is_easily_guessed_but_suppresses_nobody(place, monkeypatch):
+    """Whoever has had a message of the stream knows its id, and its neighbours'."""
+    monkeypatch.setattr(feedback, "MAX_MISSES", 3)
+    own = await place.sent("spy@remote.test")
+    others = [await place.sent(f"victim{number}@remote.test") for number in range(8)]
+    back = place.back_to(own)
+    for victim in others[:4]:
+        await place.comes_back(back, bounce("nobody@elsewhere.test", id_text(victim.message.id)))
+    assert await place.off() == []
+    await place.comes_back(back, bounce("victim7@remote.test", id_text(others[7].message.id)))
+    assert await place.off() == [], "and whoever goes on so is believed no more"
+
+
+async def test_few_ids_at_once(place):
+    sent = await place.sent("victim@remote.test")
+    guesses = " ".join(id_text(sent.message.id - back) for back in range(feedback.MAX_GUESSES, -1, -1))
+    await place.comes_back(place.back_to(sent), bounce("victim@remote.test", guesses))
+    assert await place.off() == []
+
+
 @pytest.mark.parametrize(("kind", "off"), [("abuse", True), ("fraud", True), ("not-spam", False)])
 async def test_complaints(place, kind, off):
     sent = await place.sent("bob@remote.test")

@@ -25,6 +25,7 @@ from postroad.delivery.tying import (
     first_fitting,
     is_of,
     message_ids,
+    names,
     return_addresses,
     tie,
 )
@@ -47,7 +48,8 @@ from postroad.routing.returns import ReturnAddresses
 
 LONGEST = 1024 * 1024  # octets that are read of it
 INLINE = 16 * 1024  # octets that are read on the loop
-MAX_MISSES = 50  # reports to one return address that name no message: from then on none of its suppresses anybody
+MAX_MISSES = 10  # reports to one return address that name no message: from then on none of its suppresses anybody
+MAX_GUESSES = 5  # ids that one such report may name: ours are made in order, and the next one is easily guessed
 _MAX_TAGS = 10_000
 _FEW = 5  # messages that a search may name
 _NO_COMPLAINT = ("not-spam", "auth-failure", "dmarc")  # RFC 5965 §7.3, RFC 6591: of nobody's displeasure
@@ -186,10 +188,11 @@ class Feedback:
         if event is None:
             return Done()
         ids = candidates(came.returned, came.header)
+        ids = ids if came.proof is None else ids[:MAX_GUESSES]
         message = await self._store.read(lambda tx: first_fitting(tx, ids, partial(self._fits, came)))
         sure = message is not None
         message = message or await self._hunt(came)
-        if not sure and came.proof is not None:
+        if came.proof is not None and not (sure and message is not None and await self._is_named(came, message)):
             self._missed(came.proof)
         if message is None:
             _count("untied")
@@ -224,6 +227,13 @@ class Feedback:
             if len(fitting) == 1 or (fitting and query.terms[0].fields == (SearchField.RECIPIENT,)):
                 return fitting[0]
         return None
+
+    async def _is_named(self, came: Came, message: Message) -> bool:
+        """Whether a bounce names a recipient of the message, or guesses on. Complaints often leave the name out."""
+        if came.returned.kind is Kind.FEEDBACK:
+            return True
+        deliveries = await self._store.read(lambda tx: tx.deliveries.of_message(message.id))
+        return any(names(said, each) for said in came.returned.recipients for each in deliveries)
 
     def _missed(self, tag: StreamTag) -> None:
         """It names no message that has left under its return address. Who has seen one could go on guessing."""
@@ -274,7 +284,10 @@ class Feedback:
             return None
         if came.returned.kind is Kind.FEEDBACK and came.returned.feedback_type.lower() not in _NO_COMPLAINT:
             return deactivation(message, tied.delivery, SuppressionReason.SPAM_COMPLAINT, now)
-        if came.returned.kind is Kind.BOUNCE and tied.said is not None and classify_returned(tied.said).hard:
+        said = tied.said
+        if came.returned.kind is not Kind.BOUNCE or said is None or not names(said, tied.delivery):
+            return None  # whom it means was found by leaving out the others: that is no proof
+        if classify_returned(said).hard:
             return deactivation(message, tied.delivery, SuppressionReason.HARD_BOUNCE, now)
         return None
 

@@ -100,14 +100,22 @@ def tie(returned: Returned, deliveries: Sequence[Delivery], may_be: Callable[[De
     others = {_key(each.forward_path) for each in deliveries if each not in possible}
     tied: list[Tied] = []
     for said in returned.recipients:
-        names = {_key(name) for name in (said.address, said.original) if name}
-        meant = [each for each in possible if names & {_key(each.forward_path), _key(each.orig)}]
-        if not meant and len(possible) == 1 and len(returned.recipients) == 1 and not names & others:
+        meant = [each for each in possible if names(said, each)]
+        if not meant and len(possible) == 1 and len(returned.recipients) == 1 and not _named(said) & others:
             meant = possible
         tied += [Tied(each, said) for each in meant if each not in [known.delivery for known in tied]]
     if not returned.recipients and len(possible) == 1:
         tied.append(Tied(possible[0], None))
     return tied
+
+
+def names(said: ReturnedRecipient, delivery: Delivery) -> bool:
+    """Whether a report speaks of this recipient by name."""
+    return bool(_named(said) & {_key(delivery.forward_path), _key(delivery.orig)})
+
+
+def _named(said: ReturnedRecipient) -> set[str]:
+    return {_key(name) for name in (said.address, said.original) if name}
 
 
 def _key(address: str) -> str:
