@@ -21,6 +21,16 @@ MAX_CHAIN = 10  # certificates
 NOT_TRUSTED, EXPIRED, MISMATCH = "certificate-not-trusted", "certificate-expired", "certificate-host-mismatch"
 NO_MATCH = "validation-failure"
 
+# What the library raises for certificates that break their own rules, as strangers' may.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
 
 class NotProven(Exception):  # noqa: N818
     """No record fits; `kind` is a result type of RFC 8460 §4.3."""
@@ -58,13 +68,13 @@ def names_in(certificate: x509.Certificate) -> list[str]:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         names = extension.value.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         names = []
     if names:
         return names
     try:
         return [str(part.value) for part in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except ValueError:
+    except UNREADABLE:
         return []
 
 
@@ -106,7 +116,7 @@ def _may_issue(certificate: x509.Certificate, below: int) -> bool:
     """`below` is how many authorities stand between it and the server's certificate (RFC 5280 §4.2.1.9)."""
     try:
         limits = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return False
     return limits.ca and (limits.path_length is None or below <= limits.path_length)
 
@@ -116,7 +126,7 @@ def _fits(record: TlsaRecord, certificate: x509.Certificate) -> bool:
         return fits(record, certificate.public_bytes(Encoding.DER), b"")
     try:
         key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return False
     return fits(record, b"", key)
 
@@ -124,7 +134,7 @@ def _fits(record: TlsaRecord, certificate: x509.Certificate) -> bool:
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
@@ -135,16 +145,16 @@ def _signed_by(certificate: x509.Certificate, record: TlsaRecord) -> bool:
         if record.selector == SPKI:
             return _verifies(certificate, load_der_public_key(record.data))
         return _issued(certificate, x509.load_der_x509_certificate(record.data))
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return False
 
 
 def _verifies(certificate: x509.Certificate, key: object) -> bool:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-    signature, signed = certificate.signature, certificate.tbs_certificate_bytes
-    parameters, algorithm = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
     try:
+        signature, signed = certificate.signature, certificate.tbs_certificate_bytes
+        parameters, algorithm = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):
             key.verify(signature, signed, parameters)
         elif isinstance(key, rsa.RSAPublicKey) and algorithm is not None and not isinstance(parameters, ec.ECDSA):
@@ -153,6 +163,6 @@ def _verifies(certificate: x509.Certificate, key: object) -> bool:
             key.verify(signature, signed)
         else:
             return False
-    except (InvalidSignature, TypeError):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256, sha512
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from postroad.adapters.net.verify import described
 from postroad.lab.authority import LabAuthority, spki
 from postroad.mailauth.chain import EXPIRED, MISMATCH, NO_MATCH, NOT_TRUSTED, NotProven, names_in, prove
 from postroad.mailauth.dane import base_name, covers, is_usable, matches_name, usable
@@ -137,3 +139,14 @@ def test_names(presented, name, covered):
 def test_names_of_a_certificate():
     assert names_in(LEAF.certificate) == [HOST]
     assert names_in(AUTHORITY.certificate) == ["Postroad laboratory"]
+
+
+def test_a_certificate_that_breaks_its_own_rules_is_one_all_the_same():
+    """With an extension twice the library reads none of them; the server's own record is about its octets."""
+    odd = x509.load_der_x509_certificate(DER.replace(b"\x55\x1d\x13", b"\x55\x1d\x11", 1))
+    assert names_in(odd) == [HOST], "by its common name"
+    assert HOST in described(odd)
+    record = TlsaRecord(3, 1, 1, sha256(spki(odd)).digest())
+    assert prove([odd], [record], [HOST], NOW) == record
+    with pytest.raises(NotProven):
+        prove([odd, AUTHORITY.certificate], [TlsaRecord(2, 0, 0, ROOT_DER)], [HOST], NOW)

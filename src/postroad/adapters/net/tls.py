@@ -217,9 +217,11 @@ class TlsFilter:
 
     def _chain(self) -> list[x509.Certificate]:
         """What the server showed; nothing where it cannot even be read, which only matters to who has to verify it."""
+        from postroad.mailauth.chain import UNREADABLE
+
         try:
             return self._connection.get_peer_cert_chain(as_cryptography=True) or []
-        except ValueError:
+        except UNREADABLE:
             return []
 
 

@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
 from postroad.mailauth import chain as chains
-from postroad.mailauth.chain import EXPIRED, MISMATCH, NOT_TRUSTED
+from postroad.mailauth.chain import EXPIRED, MISMATCH, NOT_TRUSTED, UNREADABLE
 from postroad.mailauth.dane import covers
 from postroad.ports.net import ClientTls, TlsFailed
 
@@ -37,7 +37,7 @@ def verify(chain: list[x509.Certificate], names: Sequence[str], *, roots: Path |
     for name in names:
         try:
             policy.build_server_verifier(_subject(name)).verify(chain[0], chain[1:])
-        except (VerificationError, ValueError) as error:
+        except (VerificationError, *UNREADABLE) as error:
             why = error
         else:
             return
@@ -76,7 +76,7 @@ def _shown(certificate: x509.Certificate, which: str) -> str:
     try:
         name: x509.Name = getattr(certificate, which)
         return name.rfc4514_string()[:MAX_SHOWN]
-    except ValueError:
+    except UNREADABLE:
         return "(unreadable)"
 
 
