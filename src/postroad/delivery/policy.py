@@ -129,7 +129,8 @@ class Policies:
     async def demand(self, plan: Plan, host: str, reached: Reached) -> Demand | Barred:
         """Of a connection to this host."""
         transport = plan.transport
-        if not plan.hosts.secure or plan.level is TlsLevel.NONE or transport.tls is TlsWish.WAIVE:
+        waived = transport.tls is TlsWish.WAIVE and plan.level is not TlsLevel.DANE  # ours is not the sender's to waive
+        if not plan.hosts.secure or plan.level is TlsLevel.NONE or waived:
             return decide(plan, host, None)
         records = await dane.look_up(self._resolver, host, transport.port, reached)
         if isinstance(records, Status):

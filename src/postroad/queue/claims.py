@@ -142,6 +142,9 @@ class Claims:
         if self._taking_back and entries:
             self._taken_to = entries[-1].delivery.id
         if self._taking_back and not entries:
+            if self._taken_to is not None:  # once more from the first: what somebody had locked was passed over
+                self._taken_to = None
+                return True
             self._taking_back = False
             self._settle_suspects()
             return True

@@ -202,6 +202,15 @@ async def test_what_is_waived_or_unsigned_is_not_asked_for():
     assert resolver.asked == []
 
 
+async def test_what_is_set_here_to_dane_is_looked_up_although_the_sender_waives_it():
+    resolver = MemoryZone()
+    resolver.others["TLSA", f"_25._tcp.{HOST}"] = found(EE)
+    policies = Policies(resolver, TlsRules(TlsLevel.DANE))
+    of = plan(wish=TlsWish.WAIVE)
+    demand = await policies.demand(await policies.plan(of.transport, of.hosts), HOST, SIGNED)
+    assert (demand.need, demand.why) == (Need.PROVE, "DANE")
+
+
 class Sources:
     def __init__(self, answer):
         self.answer = answer

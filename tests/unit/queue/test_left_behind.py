@@ -9,6 +9,7 @@ from msgspec import structs
 from tests.unit.queue.test_claims import World
 from tests.unit.queue.test_runner import World as RunnerWorld
 
+from postroad.adapters.sql.repositories.deliveries import Deliveries
 from postroad.config.schema import RouteRule
 from postroad.delivery.agent import AttemptRequest, OpenFailure
 from postroad.delivery.providers import Providers
@@ -100,6 +101,25 @@ async def test_another_way_by_hand_outlives_what_is_under_way(world):
     row = await world.get(one)
     assert (row.state, row.dest) == (QUEUED, "to:192.0.2.77:2525")
     assert row.due <= world.clock.now() + timedelta(seconds=1)
+
+
+async def test_a_row_that_was_locked_while_others_were_taken_back_is_not_passed_over(world, monkeypatch):
+    """PostgreSQL skips what another transaction has locked."""
+    world.remote.answers["RCPT"] = SILENCE
+    owner = await world.join()
+    first, second = await world.accept(1, "b@mx.test", "c@mx.test", owner=owner)
+    world.make_sender()
+    again = await world.join()
+    take_back, passes = Deliveries.take_back, []
+
+    def skipping(self, *owner, after=None, **more):
+        passes.append(after)
+        return take_back(self, *owner, after=max(after or 0, first) if len(passes) == 1 else after, **more)
+
+    monkeypatch.setattr(Deliveries, "take_back", skipping)
+    await world.claim()
+    for delivery in (first, second):
+        assert (await world.get(delivery)).epoch == again.epoch
 
 
 class TestNoWay:
