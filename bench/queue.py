@@ -22,27 +22,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bench.failing import TAKES, Counting, Lab
 from bench.harness import Unable, say
 from postroad.adapters.clock import SystemClock
 from postroad.adapters.ids import NodeIds
-from postroad.adapters.net.hub import Hub
-from postroad.adapters.net.listen import Listener, listen
 from postroad.adapters.sql.database import Database, open_database
 from postroad.config.schema import Limits, Storage
 from postroad.events.recorder import Recorder
-from postroad.lab.dns import LabDns
-from postroad.lab.profiles.accepting import Accepting
-from postroad.lab.profiles.refusing import Refusing
-from postroad.lab.receivers import Letter, Mailbag, Receiver
-from postroad.lab.temper import Move, Temper, Visit
 from postroad.mail.envelope import BodyFlag, Origin
 from postroad.mail.status import EnhancedCode, Status, status
 from postroad.ports.ids import BlobId, DeliveryId, MessageId
-from postroad.ports.net import Endpoint
 from postroad.ports.store import Acceptance, Delivery, DeliveryResult, DeliveryState, Message, Outcomes
 
 POSTROAD = [sys.executable, "-m", "postroad"]
@@ -51,8 +44,6 @@ GROUP = 200  # messages of one transaction
 CONTENT = b"From: carol@bench.test\r\nSubject: news\r\n\r\n" + b"What there is to tell this week.\r\n" * 28
 LATER = Status(451, EnhancedCode(4, 3, 0), "try again later", "", "mx.test", "451 4.3.0 try again later")
 GONE = status(451, "4.4.1", "it cannot be reached", "connection refused")
-TAKES, REFUSES, CLOSED, SILENT = "127.0.0.40", "127.0.0.41", "127.0.0.42", "127.0.0.43"
-FAILING = (REFUSES, CLOSED, SILENT)
 CONFIG = """\
 hostname = "mail.bench.test"
 data_dir = "{data}"
@@ -76,66 +67,6 @@ min_free = 16777216
 [log]
 level = "warning"
 """
-
-
-class Silent(Temper):
-    """Takes connections and says nothing for an hour."""
-
-    def connect(self, visit: Visit) -> Move:  # noqa: ARG002
-        return Move(delay=3600.0)
-
-
-class Lab:
-    """DNS and receivers: one that takes everything, one that refuses, one that is silent; nobody at the fourth."""
-
-    def __init__(self, destinations: int) -> None:
-        self.fresh = Mailbag(keep_contents=False)
-        self.bag = Mailbag(keep_contents=False, limit=1)
-        self.taken = 0
-        self.dns = LabDns({"test": zone(destinations)})
-        self.port = 0
-        self._hub = Hub()
-        self._listeners: list[Listener] = []
-
-    async def start(self) -> None:
-        await self.dns.start("127.0.0.1:0")
-        for address, temper in ((TAKES, Accepting()), (REFUSES, Refusing(451)), (SILENT, Silent())):
-            receiver = Receiver(f"mx.{address.replace('.', '-')}.test", temper, bag=Counting(self), starttls=False)
-            listener = await listen(self._hub, Endpoint(address, self.port), receiver.make, tls=None, service="lab")
-            self._listeners.append(listener)
-            self.port = listener.endpoint.port
-
-    async def stop(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        self.dns.stop()
-        with suppress(TimeoutError):  # the silent one does not let go
-            await asyncio.wait_for(self._hub.stop(grace=0.1), 2.0)
-
-
-class Counting(Mailbag):
-    """Counts what came, and keeps when the new ones came."""
-
-    arrived: dict[str, float] = {}  # noqa: RUF012 - one for the whole laboratory
-
-    def __init__(self, lab: Lab) -> None:
-        super().__init__(keep_contents=False, limit=1)
-        self._lab = lab
-
-    def add(self, letter: Letter) -> None:
-        self._lab.taken += len(letter.recipients)
-        for recipient in letter.recipients:
-            if recipient.startswith("fresh"):
-                self.arrived[recipient] = time.monotonic()
-
-
-def zone(destinations: int) -> str:
-    """Every second destination fails: in turn by refusing, by being gone, by saying nothing."""
-    lines = []
-    for number in range(destinations):
-        address = TAKES if number % 2 == 0 else FAILING[number // 2 % len(FAILING)]
-        lines.append(f"d{number}.test. MX 10 mx.d{number}.test.\nmx.d{number}.test. A {address}\n")
-    return "".join(lines)
 
 
 async def fill(store: Database, recipients: int, destinations: int) -> None:
@@ -291,14 +222,12 @@ async def watch(server: Server, lab: Lab, seconds: float, tag: str) -> None:
 
 async def costs(store: Database) -> None:
     """What one claim and one deferral take at the writer, in groups as they are made."""
-    now, lease = datetime.now(UTC), timedelta(hours=1)
+    now, lease = datetime.now(UTC) + timedelta(hours=2), timedelta(hours=1)  # whatever was put off is due then
     node, epoch = await store.write(lambda tx: tx.nodes.join("costs", now=now, lease=lease))
     claimed = []
     began = time.perf_counter()
     for _ in range(20):
-        claimed += await store.write(
-            lambda tx: tx.deliveries.claim_due(node, epoch, now=now, limit=200, lease=lease)
-        )
+        claimed += await store.write(lambda tx: tx.deliveries.claim_due(node, epoch, now=now, limit=200, lease=lease))
     claim = (time.perf_counter() - began) / max(1, len(claimed))
     recorder, ids = Recorder(NodeIds(1)), NodeIds(1)
     del ids
@@ -371,6 +300,4 @@ def main(words: list[str]) -> None:
     options = parser.parse_args(words)
     for engine in options.engine or ("sqlite", "postgres"):
         with tempfile.TemporaryDirectory(prefix="postroad-queue-") as folder:
-            asyncio.run(
-                measure(engine, options.recipients, options.destinations, options.seconds, Path(folder))
-            )
+            asyncio.run(measure(engine, options.recipients, options.destinations, options.seconds, Path(folder)))

@@ -134,7 +134,7 @@ def test_usual_is_back_to_the_domain():
 
 @pytest.mark.parametrize("wrong", ["", "two words", "a@b", "far.test:x", "smtp://u:p@relay.test"])
 def test_what_is_no_way(wrong):
-    with pytest.raises(ValueError, match="way|password"):
+    with pytest.raises(ValueError, match=r"way|password"):
         by_hand(wrong, "b@far.test")
 
 
