@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a server without TLS need not load it
 
 EVENTS_PER_TURN = 32
 SECONDS_PER_TURN = 0.001
+FREE_TURNS = 3  # a group of a hundred recipients, or one that something has held up; who has more to do is a flood
 HIGH_WATER = 64 * 1024  # unsent bytes above which nothing more is read or answered
 LINGER = 5.0  # a closing peer that does not take its last bytes is cut after this
 LINGER_BYTES = 1024 * 1024  # nor does anybody swallow more than this of one that talks on
@@ -53,7 +54,7 @@ class Driver(asyncio.BufferedProtocol):
         "_answer", "_blocked", "_closing", "_connected", "_drain", "_error", "_filter", "_handshaking", "_held",
         "_hub", "_implicit", "_interruption", "_leave", "_local", "_lost", "_machine", "_make_filter", "_opened",
         "_patience", "_paused", "_peer", "_reading", "_running", "_session", "_swallowed", "_tls", "_transport",
-        "_turn", "_window",
+        "_turn", "_turns", "_window",
         "half_closed",
     )  # fmt: skip
 
@@ -88,6 +89,7 @@ class Driver(asyncio.BufferedProtocol):
         self._answer: Answer | None = None  # that is waited for
         self._drain: asyncio.Future[None] | None = None
         self._turn = False  # the next bounded turn is scheduled
+        self._turns = 0  # used up, one after another
         self._running = False  # inside advance
         self._reading = False  # inside advance because bytes came
         self._paused = False  # the session will wake us
@@ -323,10 +325,14 @@ class Driver(asyncio.BufferedProtocol):
         if not self._held and not self.half_closed and not self._lost:  # it has sent enough to be busy with
             self._held = True
             self._transport.pause_reading()
-        self._hub.queue_turn(self)
+        self._turns += 1
+        if self._turns <= FREE_TURNS:
+            self._hub.loop.call_soon(self.next_turn)
+        else:
+            self._hub.queue_turn(self)
 
     def next_turn(self) -> None:
-        """The hub's: it is our turn again."""
+        """It is our turn again."""
         self._turn = False
         self.advance()
 
@@ -344,6 +350,7 @@ class Driver(asyncio.BufferedProtocol):
         elif self._interruption is not None:
             self._end(self._interruption)
         elif not self._blocked:
+            self._turns = 0
             if moved or self._patience.deadline == inf:
                 self._patience.arm(self._machine.patience)
             if self._held:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from postroad.adapters.net.driver import Driver
 
 SECONDS_OF_TURNS = 0.0005  # in one round of the loop: those who flood us get this, and one turn at least
+MANY_BUSY = 8  # so many who flood us: then the loop rests between their rounds, for the store's threads need the
+REST = 0.001  # interpreter as well, and take it only when it is let go
 SMALL_READ = 16 * 1024  # before authentication: one 256 KiB read can hold 43,690 NOOPs
 LARGE_READ = 256 * 1024
 
@@ -101,7 +103,9 @@ class Hub:
             if perf_counter() > end:
                 break
         self._turning = bool(busy)
-        if busy:
+        if len(busy) >= MANY_BUSY:
+            self.loop.call_later(REST, self._run_turns)
+        elif busy:
             self.loop.call_soon(self._run_turns)
 
     def enter(self, connection: Live) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
 from postroad.adapters.net import hub as hub_module
-from postroad.adapters.net.driver import EVENTS_PER_TURN, LINGER, LINGER_BYTES, LINGER_FREE, LINGER_PAUSE
-from postroad.adapters.net.hub import LARGE_READ, SECONDS_OF_TURNS, SMALL_READ, Hub
+from postroad.adapters.net.driver import EVENTS_PER_TURN, FREE_TURNS, LINGER, LINGER_BYTES, LINGER_FREE, LINGER_PAUSE
+from postroad.adapters.net.hub import LARGE_READ, MANY_BUSY, REST, SECONDS_OF_TURNS, SMALL_READ, Hub
 from postroad.adapters.net.listen import Doorman
 from postroad.ports.net import Endpoint
 from postroad.proto.wire import Interruption, Signal
@@ -312,6 +313,35 @@ async def test_those_who_have_more_to_do_than_a_turn_share_a_part_of_each_round(
         await asyncio.sleep(0)
         rounds.append("".join(turns))
     assert rounds == ["ab", "abca", "abcabc", "abcabc", "abcabc"]
+
+
+@pytest.mark.parametrize(("lines", "queued"), [(EVENTS_PER_TURN * (FREE_TURNS + 1) - 1, 0), (EVENTS_PER_TURN * 8, 4)])
+async def test_a_group_of_commands_is_no_flood(server, monkeypatch, lines, queued):
+    """Whoever has been held up once shall not stand behind all who flood us."""
+    asked = []
+    real = Hub.queue_turn
+    monkeypatch.setattr(Hub, "queue_turn", lambda hub, one: (asked.append(one), real(hub, one)))
+    monkeypatch.setattr("postroad.adapters.net.driver.perf_counter", lambda: 0.0)
+    talker = await server.talk()
+    await settle()
+    talker.say(b"a\n" * lines)
+    await talker.until(b"a\n" * lines)
+    assert len(asked) >= queued if queued else not asked
+
+
+async def test_a_crowd_of_floods_leaves_the_loop_its_rest(monkeypatch):
+    """The store's threads get the interpreter only where the loop lets go of it."""
+    hub, later = Hub(), []
+    monkeypatch.setattr(hub, "loop", SimpleNamespace(call_soon=lambda f: f(), call_later=lambda s, f: later.append(s)))
+
+    class Busy:
+        def next_turn(self) -> None: ...
+
+    hub._busy.extend(Busy() for _ in range(MANY_BUSY))
+    monkeypatch.setattr(hub_module, "perf_counter", iter([0.0, 1.0, 2.0, 3.0]).__next__)
+    hub.queue_turn(Busy())
+    assert later == [REST]
+    assert len(hub._busy) == MANY_BUSY
 
 
 async def test_a_bug_is_reported_and_answered(make_server):
