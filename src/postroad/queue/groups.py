@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from postroad.delivery.providers import Provider, Providers
 from postroad.queue.pacing import Pace, Rest
-from postroad.routing.routes import Transport, TransportKind
+from postroad.routing.routes import Transport, TransportKind, unwished
 
 if TYPE_CHECKING:
     from postroad.queue.lanes import Lane
@@ -122,7 +122,7 @@ class Groups:
         name = self.of_dest.get(dest)
         if name is None:
             return None
-        pool = dest.partition("#")[2]
+        pool = "" if name == dest else unwished(dest).partition("#")[2]  # a named host is a group of its own
         return self._groups.get(f"{name}#{pool}" if pool else name)
 
     def take_learned(self) -> list[tuple[str, str]]:

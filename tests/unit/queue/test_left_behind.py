@@ -21,7 +21,7 @@ from postroad.queue.fair import Ready
 from postroad.queue.groups import Groups
 from postroad.queue.pacing import Rest
 from postroad.queue.sender import Ways
-from postroad.routing.routes import RouteSettings, transport
+from postroad.routing.routes import RouteSettings, Transport, TransportKind, transport
 from postroad.testing.clock import settle
 from postroad.testing.remote import SILENCE
 from postroad.testing.sending import make_delivery, make_message
@@ -153,6 +153,15 @@ class TestNoWay:
         self.send_by(world, error)
         (bad,) = await world.accept(1, "b@bad.test", owner=await world.join(), take=True)
         assert (await self.let_go(world, bad)).state is QUEUED
+
+
+@pytest.mark.parametrize("wish", ["", "!requiretls"])
+@pytest.mark.parametrize(("dest", "kind"), [("mx:a.test", TransportKind.MX), ("host:a.test:25", TransportKind.HOST)])
+def test_a_pooled_group_is_found_again(dest, kind, wish):
+    known = Groups(Providers(()), 10)
+    hop = Transport(kind, f"{dest}#bulk{wish}", "a.test", 25, pool="bulk")
+    assert known.find(hop.dest) is None
+    assert known.of(hop, ["mx.hoster.test"]) is known.find(hop.dest)
 
 
 class TestRests:
