@@ -246,7 +246,7 @@ async def test_sessions_are_counted_by_day_and_domain(tmp_path: Path) -> None:
         assert (good.key.host, good.key.source) == (f"mx.sts.{ROOT}", "127.0.0.1")
         told = await site.run_json("tls", "results")
         assert {(row["domain"].split(".")[0], row["result"]) for row in told[:1]} <= {(d, r) for d, _, r in found if r}
-        assert sum(row["sessions"] for row in told) == 6
+        assert sum(row["sessions"] for row in told) == sum(row.sessions for _, row in rows) >= len(houses)
 
 
 async def test_what_a_domain_asks_for_can_be_looked_up(tmp_path: Path) -> None:
