@@ -171,7 +171,7 @@
   for (const one of seen) {
     if (!/[\p{L}\p{N}]$/u.test(one.data) || one.element.closest("pre, code, [aria-hidden=true]")) continue;
     for (const two of seen) {
-      if (one.element === two.element || !/^[\p{L}\p{N}]/u.test(two.data)) continue;
+      if (one.layer !== two.layer || one.element === two.element || !/^[\p{L}\p{N}]/u.test(two.data)) continue;
       const height = Math.min(one.box.bottom, two.box.bottom) - Math.max(one.box.top, two.box.top);
       const gap = two.box.left - one.box.right;
       if (height > 8 && gap > -1 && gap < 1.5) say(one.element, `"${one.text}" runs into "${two.text}"`);

@@ -285,7 +285,7 @@ async def test_outcomes_that_cannot_be_written_wait_and_mail_is_refused_meanwhil
         await store.accept(unit)
     vfs.broken()
     waiting = [store.outcomes(mail.outcome(unit.deliveries[0])) for unit in sent]
-    for _ in range(3):
+    for _ in range(6):
         with pytest.raises(StoreUnavailable):
             await store.accept(mail.remote())
     assert store.stop_dialling

@@ -164,18 +164,19 @@ async def test_an_action_on_the_queue_is_one_row_however_many_slices(store, mail
     units = [mail.remote(f"{n}@remote.test", owned=False) for n in range(5)]
     await asyncio.gather(*(store.accept(unit) for unit in units))
     actions = Actions(store, clock=clock, ids=mail.ids, signals=tenancy.signals)
+    to = "relay.test:25" if name == "reroute" else ""
     if name == "release":
         await actions.hold(QueueFilter(), ALICE)
     before = len(await tenancy.audit.page())
-    await actions.act(name, QueueFilter(domain="remote.test"), ALICE, dry_run=True)
+    await actions.act(name, QueueFilter(domain="remote.test"), ALICE, dry_run=True, to=to)
     assert len(await tenancy.audit.page()) == before
-    done = await actions.act(name, QueueFilter(domain="remote.test"), ALICE)
+    done = await actions.act(name, QueueFilter(domain="remote.test"), ALICE, to=to)
     assert done.changed == 5
     rows = await tenancy.audit.page()
     assert len(rows) == before + 1
     assert (rows[0].actor, rows[0].action, rows[0].target) == (ALICE.name, f"queue {name}", "domain remote.test")
-    assert rows[0].detail == {"changed": 5, "asked": 0, "domain": "remote.test"}
-    assert (await actions.act(name, QueueFilter(domain="else.test"), ALICE)).total == 0
+    assert rows[0].detail == {"changed": 5, "asked": 0, "domain": "remote.test"} | ({"to": to} if to else {})
+    assert (await actions.act(name, QueueFilter(domain="else.test"), ALICE, to=to)).total == 0
     assert len(await tenancy.audit.page()) == before + 1  # nothing was changed
 
 

@@ -23,6 +23,7 @@ from postroad.queue.steady import SteadyClock
 from postroad.reports.ledger import prove
 from postroad.routing.aliases import Rules
 from postroad.routing.directory import Directory
+from postroad.testing.site import until
 
 MX = Origin("mx", "c1", client="192.0.2.9", helo="client.example")
 
@@ -140,7 +141,11 @@ async def test_every_recipient_is_accounted_for_and_every_octet_kept(world, line
 async def test_a_refused_large_message_leaves_nothing_behind(world, tmp_path):
     answer = await world.send("alice@example.com", content=b"Received: x\r\n" * 60 + b"\r\n" + b"x" * 400_000)
     assert answer.reply_code == 554
-    assert [path.suffix for path in tmp_path.rglob("*") if path.suffix in (".part", ".blob")] == []
+
+    async def left() -> list[str]:
+        return [path.suffix for path in tmp_path.rglob("*") if path.suffix in (".part", ".blob")]
+
+    assert await until(left, lambda found: not found) == []  # a thread takes it away
     assert await world.store.read(lambda tx: tx.messages.search(MessageFilter())) == []
 
 

@@ -203,10 +203,13 @@ class GroupQueue:
             group.append(unit)
         return group
 
+    def answered(self) -> None:
+        """Who comes from here on may be one of those in hand again."""
+        self._working = False
+
     def done(self, units: int) -> None:
         with self._changed:
             self._taken -= units
-            self._working = False
 
     def close(self) -> None:
         with self._changed:

@@ -260,7 +260,8 @@ class Writer:
             return
 
         def compare() -> list[MessageId]:
-            self._transactions.tx.meta.put("settled", self._now().isoformat())
+            # Never twice the same: SQLite leaves a page alone that would not change, and then there is nothing to sync.
+            self._transactions.tx.meta.put("settled", f"{self._now().isoformat()} {time.monotonic_ns()}")
             return withdraw(self._transactions.session, self._uncertain)
 
         found = self._transactions.work(compare)
@@ -282,6 +283,7 @@ class Writer:
 
     def _complete(self, done: list[Done]) -> None:
         if done:
+            self._queue.answered()
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(_resolve, done)
 

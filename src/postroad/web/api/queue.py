@@ -38,7 +38,9 @@ class QueueWhere(Struct, frozen=True, forbid_unknown_fields=True):
     provider: Annotated[Text, Meta(description="Who takes the mail of its domain, such as `google`.")] = ""
     stream: Annotated[Text, Meta(description="The message stream.")] = ""
     tag: Annotated[Text, Meta(description="The message's tag.")] = ""
-    cause: Annotated[Text, Meta(description="The reason of the last reply, such as `greylisted`: see docs/reference/reasons.md.")] = ""
+    cause: Annotated[
+        Text, Meta(description="The reason of the last reply, such as `greylisted`: see docs/reference/reasons.md.")
+    ] = ""
     older_than: Annotated[Seconds, Meta(description="Accepted longer ago than so many seconds.")] = 0
     younger_than: Annotated[Seconds, Meta(description="Accepted within so many seconds.")] = 0
 

@@ -107,6 +107,7 @@ def delays(loop):
 
 def answer(queue, units):
     assert len(queue.take(0)) == units
+    queue.answered()
     queue.done(units)
 
 
@@ -156,8 +157,9 @@ def test_who_comes_meanwhile_is_another():
     work(queue)
     work(queue)
     assert delays(loop) == [units.GATHER]  # the first is about to be answered, and may come again
-    queue.done(1)
+    queue.answered()  # a moment before the writer is done
     work(queue)
+    queue.done(1)
     assert delays(loop) == [units.GATHER, 0.0]
     loop.run()
     answer(queue, 3)

@@ -68,9 +68,7 @@ class TestGroups:
     async def test_by_cause_and_by_age(self, alice, mail):
         await queue_up(alice, mail, "a@far.test", reply="try again in 5 seconds")
         await queue_up(alice, mail, "b@near.test", dest="mx:near.test", reply="come back in 9 seconds")
-        assert "Greylisted near.test and 1 other destination 2" in words(
-            await alice.get("queue?by=cause")
-        )
+        assert "Greylisted near.test and 1 other destination 2" in words(await alice.get("queue?by=cause"))
         assert "Under 5 min Greylisted 2" in words(await alice.get("queue?by=age"))
         assert (await alice.get("queue?by=colour")).status_code == 404
 

@@ -5,7 +5,6 @@ import uuid
 
 import pytest
 
-from postroad.mail.status import status
 from postroad.ports.sending import SuppressionReason
 from postroad.ports.store import DeliveryState, StoreUnavailable
 from postroad.ports.uuids import parse_uuid
@@ -74,7 +73,8 @@ async def test_unknown_recipients_here_are_taken_and_bounce(api):
     number = await api.sent(To="nobody@here.test, bob@here.test")
     (bounced,) = [found for found in await api.deliveries(number) if found.state is DeliveryState.BOUNCED]
     assert bounced.forward_path == "nobody@here.test"
-    assert bounced.last_status == status(550, "5.1.1", "no such user here", bounced.last_status.cause)
+    assert str(bounced.last_status) == "550 5.1.1 no such user here"
+    assert bounced.last_status.reason == "no_such_mailbox"
     (event,) = [event for event in await api.events(number) if event.delivery == bounced.id]
     assert event.kind == "bounced"
 
