@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -26,6 +26,7 @@ from postroad.web.app import WebApplication, application
 from postroad.web.services import WebServices
 
 ORIGIN = f"http://{HOSTNAME}"
+NOBODY = "127.0.0.1:1"  # a nameserver that is not there: look-ups fail at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ async def bare_web(
     """The application over a store in `folder`, called in memory: no listener, no sender, nothing in the background.
     `extra` is more configuration, as TOML; `make` makes another application, of a single front end."""
     settings = load(write_configuration(folder, (), extra=extra), {})
+    if not settings.dns.nameservers:
+        settings = replace(settings, dns=replace(settings.dns, nameservers=(NOBODY,)))  # no test asks the world
     with lock.held(settings.data_dir):
         async with open_services(settings) as beneath:
             node = Node(beneath, asyncio.TaskGroup(), lambda: None)  # never started, so nothing enters the group
